@@ -1,0 +1,25 @@
+# One gate for every change: `make check`. PYTHON is an interpreter with tests/requirements.lock installed.
+PYTHON ?= python3
+SHELL_FILES := install tests/run tests/peers/run .ci/run $(wildcard config/init.d/*) $(wildcard vagrant/*.sh)
+
+.PHONY: check format lint types shell test
+
+check: lint types shell test
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:
+	$(PYTHON) -m mypy
+
+shell:
+	shellcheck $(SHELL_FILES)
+
+# What needs no account, no root and no network.
+test:
+	$(PYTHON) -m pytest -q tests/unit tests/contract
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .

@@ -1,0 +1,103 @@
+"""`authenticate`: run by sudo as the password-checking account; asks PAM whether it is you.
+
+The hub never can read a password hash, and learns only yes or no and why. The order matters:
+nothing about an account is told to somebody who does not have its password.
+"""
+
+import sys
+import syslog
+import time
+
+from . import config as configuration
+from . import policy, system
+from .__main__ import run
+from .config import Config
+from .errors import EXIT_REFUSED, Refusal, broken_request
+from .protocol import (
+    Authenticated,
+    AuthenticateRequest,
+    decode_request,
+    encode,
+)
+
+FAILURE_DELAY = 2.0  # seconds; what pam_unix waits, so that our own refusals look the same
+# PAM return codes that speak of the account and not of the password, see pam_acct_mgmt(3)
+PAM_PERM_DENIED, PAM_NEW_AUTHTOK_REQD, PAM_ACCT_EXPIRED, PAM_AUTHTOK_EXPIRED = 6, 12, 13, 27
+PAM_AUTHINFO_UNAVAIL, PAM_MAXTRIES = 9, 11
+
+
+def main() -> int:
+    """Answer one request on standard input."""
+    system.open_system_log("authenticate")
+    if sys.argv[1:]:
+        system.tell_operator("the hub calls this without any argument")
+        return EXIT_REFUSED
+    return run("authenticate", answer_authenticate, lambda message: system.reply(0, message))
+
+
+def answer_authenticate() -> None:
+    """Read, decode, authorise, ask PAM, reply."""
+    data, descriptors = system.receive_request()
+    if descriptors:
+        raise broken_request("an authenticate request carries no descriptors")
+    request = decode_request(data, AuthenticateRequest)
+    config = configuration.read()
+    policy.require_caller(config, system.caller_name())
+    _authenticate(config, request)
+    system.log(syslog.LOG_NOTICE, f"authenticate user={request.user} accepted")
+    system.reply(0, encode(Authenticated(request.user)))
+
+
+def _authenticate(config: Config, request: AuthenticateRequest) -> None:
+    account = system.account_of(request.user)
+    if account is not None and (account.uid < config.min_uid or account.name != request.user):
+        # root's and the services' passwords cannot be tried out here
+        time.sleep(FAILURE_DELAY)
+        raise _wrong("system account or other spelling")
+    _ask_pam(config.pam_service, request)
+    account = account or system.account_of(request.user)
+    if account is None:
+        raise _wrong("PAM accepts a name that the name service does not know")
+    policy.require_may_use(config, account, system.valid_shells())
+
+
+def _ask_pam(service: str, request: AuthenticateRequest) -> None:
+    import pamela  # loads libpam, which the mediator must never do
+
+    try:
+        pamela.authenticate(request.user, request.password, service=service)
+    except pamela.PAMError as error:
+        raise _explain(request.user, error.errno, str(error)) from None
+
+
+def _wrong(detail: str) -> Refusal:
+    return Refusal(
+        "wrong-password",
+        "Wrong user name or password. If you are sure of both, your account may be locked: "
+        "ask your administrator.",
+        detail,
+    )
+
+
+def _explain(user: str, code: int, text: str) -> Refusal:
+    detail = f"user={user} PAM error {code}: {text}"
+    if code == PAM_ACCT_EXPIRED:
+        sentence = f"The account {user} has expired: ask your administrator."
+        return Refusal("account-expired", sentence, detail)
+    if code in (PAM_NEW_AUTHTOK_REQD, PAM_AUTHTOK_EXPIRED):
+        sentence = "Your password has expired: change it with ssh or passwd, then sign in again."
+        return Refusal("password-expired", sentence, detail)
+    if code == PAM_PERM_DENIED:
+        sentence = f"This machine does not let {user} sign in now: ask your administrator."
+        return Refusal("not-permitted", sentence, detail)
+    if code == PAM_MAXTRIES:
+        sentence = "Too many attempts to sign in: wait a while, then try again."
+        return Refusal("too-many-attempts", sentence, detail)
+    if code == PAM_AUTHINFO_UNAVAIL:
+        sentence = "Passwords cannot be checked at the moment: ask your administrator."
+        return Refusal("passwords-unavailable", sentence, detail)
+    return _wrong(detail)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

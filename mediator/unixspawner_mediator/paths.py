@@ -1,0 +1,21 @@
+"""Where a server's log is: a name that no two servers of a person share."""
+
+import hashlib
+import re
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def server_log(home: str, server_name: str) -> str:
+    """The log of one server, below the person's home directory."""
+    return f"{home}/.local/state/unixspawner/{_log_name(server_name)}"
+
+
+def _log_name(server_name: str) -> str:
+    if not server_name:
+        return "server.log"
+    if _PLAIN.fullmatch(server_name):
+        return f"server.{server_name}.log"
+    # not fit for a file name: shortened, and kept apart by a digest after the two dots
+    digest = hashlib.sha256(server_name.encode()).hexdigest()[:16]
+    return f"server..{digest}.log"

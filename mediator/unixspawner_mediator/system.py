@@ -1,0 +1,232 @@
+"""Everything in the privileged programs that touches the machine, under names one notices.
+
+Runs as whoever sudo made us. No decision is taken here.
+"""
+
+import array
+import contextlib
+import fcntl
+import grp
+import os
+import pwd
+import signal
+import socket
+import stat
+import sys
+import syslog
+from collections.abc import Mapping
+from typing import NoReturn
+
+from .errors import Refusal, broken_request
+from .policy import Account
+from .protocol import MAX_REQUEST, ProcessIdentity, printable
+
+SERVER_SOCKET_FD = 3
+_STASH_FD = 10  # received descriptors are moved here and above, out of the way of 3
+
+
+def receive_request() -> tuple[bytes, list[int]]:
+    """Read one datagram and its descriptors from standard input, all of them close-on-exec."""
+    if not stat.S_ISSOCK(os.fstat(0).st_mode):
+        raise broken_request("standard input is not a socket")
+    with socket.socket(fileno=os.dup(0)) as channel:
+        if channel.family != socket.AF_UNIX or channel.type != socket.SOCK_SEQPACKET:
+            raise broken_request("standard input is not a Unix datagram channel")
+        ancillary = socket.CMSG_SPACE(4 * array.array("i").itemsize)
+        data, messages, flags, _ = channel.recvmsg(
+            MAX_REQUEST + 1, ancillary, socket.MSG_CMSG_CLOEXEC
+        )
+    descriptors = [_stash(fd) for fd in _received(messages)]
+    if flags & socket.MSG_CTRUNC:
+        raise broken_request("too many descriptors")
+    if flags & socket.MSG_TRUNC:
+        raise broken_request(f"longer than {MAX_REQUEST} octets")
+    return data, descriptors
+
+
+def _received(messages: list[tuple[int, int, bytes]]) -> list[int]:
+    descriptors = array.array("i")
+    for level, kind, data in messages:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
+
+
+def _stash(descriptor: int) -> int:
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _STASH_FD)
+    os.close(descriptor)
+    return moved
+
+
+def reply(descriptor: int, message: bytes) -> None:
+    """Send one reply line. That nobody listens any more means: do not go on (OSError)."""
+    os.write(descriptor, message + b"\n")
+
+
+def is_status_pipe(descriptor: int) -> bool:
+    """Whether this is the write end of a pipe."""
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return False
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+
+
+def is_listening_unix_socket(descriptor: int) -> bool:
+    """Whether this is what the server can accept connections on."""
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        return (
+            listener.family == socket.AF_UNIX
+            and listener.type == socket.SOCK_STREAM
+            and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+        )
+
+
+def caller_name() -> str | None:
+    """Who ran sudo; None when it was not sudo or nobody that the name service knows.
+
+    Without sudo a person can set SUDO_UID himself, and gains nothing: he is himself already.
+    """
+    try:
+        return pwd.getpwuid(int(os.environ.get("SUDO_UID", ""))).pw_name
+    except (ValueError, KeyError, OverflowError):
+        return None
+
+
+def own_account() -> Account:
+    """The account that this process runs as, with the groups it really has."""
+    if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
+        raise Refusal("set-id", "The mediator must not be installed set-user-id.")
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise Refusal("no-account", "This account is not known to the name service.") from None
+    return _account(entry, [*os.getgroups(), os.getgid()])
+
+
+def account_of(name: str) -> Account | None:
+    """The account of that name, or None."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return _account(entry, os.getgrouplist(entry.pw_name, entry.pw_gid))
+
+
+def _account(entry: pwd.struct_passwd, gids: list[int]) -> Account:
+    names = set()
+    for gid in gids:
+        with contextlib.suppress(KeyError):  # a number without a name is no group of ours
+            names.add(grp.getgrgid(gid).gr_name)
+    return Account(
+        entry.pw_name,
+        entry.pw_uid,
+        entry.pw_gid,
+        entry.pw_dir,
+        entry.pw_shell,
+        frozenset(names),
+    )
+
+
+def valid_shells() -> frozenset[str]:
+    """What /etc/shells lists, see shells(5)."""
+    try:
+        with open("/etc/shells", encoding="utf-8", errors="replace") as file:
+            lines = [line.partition("#")[0].strip() for line in file]
+    except OSError:
+        return frozenset({"/bin/sh", "/bin/bash"})  # what getusershell(3) falls back to, and bash
+    return frozenset(line for line in lines if line.startswith("/"))
+
+
+def boot_id() -> str:
+    """Changes with every boot, see random(4)."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def own_identity() -> ProcessIdentity:
+    """This process, which exec keeps."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return ProcessIdentity(os.getpid(), int(fields[19]), boot_id())
+
+
+def enter_home(account: Account) -> None:
+    """Make the home directory the working directory."""
+    try:
+        os.chdir(account.home)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Refusal(
+            "home-missing",
+            f"Your home directory {account.home} does not exist: ask your administrator.",
+        ) from None
+    except PermissionError:
+        raise Refusal(
+            "home-unreadable",
+            f"You may not enter your home directory {account.home}: ask your administrator "
+            "to check its owner and permissions.",
+        ) from None
+    except OSError as error:
+        raise Refusal(
+            "home-broken",
+            f"Your home directory {account.home} cannot be used ({error.strerror}): "
+            "ask your administrator.",
+        ) from None
+
+
+def open_log(path: str) -> int:
+    """Open the server's log in the home directory; a home that is full still gets a server."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        descriptor = os.open(path, flags, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        reason = "not a regular file"
+    except OSError as error:
+        reason = error.strerror or "unknown"
+    log(syslog.LOG_WARNING, f"no log at {path}: {reason}")
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def become_session_leader() -> None:
+    """A session, a process group and signals of our own, as a login has them."""
+    with contextlib.suppress(PermissionError):  # sudo made us a leader already
+        os.setsid()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the ones that Python ignores
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def become_program(
+    command: list[str], environment: Mapping[str, str], listener: int, log_descriptor: int
+) -> NoReturn:
+    """Replace this process: input empty, output to the log, the listener as descriptor 3.
+
+    Everything else is close-on-exec. The program finds its own libraries through the full
+    path in its first argument.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(log_descriptor, 1)
+    os.dup2(log_descriptor, 2)
+    os.dup2(listener, SERVER_SOCKET_FD)
+    os.execve(command[0], command, environment)  # noqa: S606  no shell is what we want
+
+
+def log(priority: int, text: str) -> None:
+    """One escaped, bounded record; a log that is down never fails a request."""
+    with contextlib.suppress(OSError):
+        syslog.syslog(priority, printable(text, 900))
+
+
+def open_system_log(program: str) -> None:
+    """Name ourselves in the system's log."""
+    syslog.openlog(f"unixspawner-{program}", syslog.LOG_PID, syslog.LOG_AUTHPRIV)
+
+
+def tell_operator(text: str) -> None:
+    """A line for whoever reads sudo's standard error: the hub, or a person at a terminal."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"unixspawner: {printable(text, 900)}\n")

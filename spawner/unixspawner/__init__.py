@@ -1,0 +1,1 @@
+"""The hub's side of unixspawner: a spawner and an authenticator. Runs as the hub's account."""

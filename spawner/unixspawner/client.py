@@ -1,0 +1,241 @@
+"""Asks the privileged programs through sudo; runs in the hub, without any right of its own.
+
+Nothing that comes back is trusted: after sudo, the other side runs as the person and may have
+been tampered with. What we believe is one parsed, bounded message.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from unixspawner_mediator import protocol
+from unixspawner_mediator.protocol import (
+    Authenticated,
+    AuthenticateRequest,
+    Faulted,
+    ProtocolError,
+    Refused,
+    Reply,
+    Starting,
+    StartRequest,
+    Stopped,
+    StopRequest,
+)
+
+from .waiting import readable
+
+SUDO_OUTPUT = 4096  # octets of standard error that we keep
+
+
+class AskError(Exception):
+    """The request failed. The text is one plain sentence for the person, `code` a stable word,
+    `detail` what else the log should hold."""
+
+    def __init__(self, code: str, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.detail = detail
+
+
+class Launch(NamedTuple):
+    """A server whose program runs, and the sudo that waits for it to close the PAM session."""
+
+    report: Starting
+    sudo: subprocess.Popen[bytes]
+
+
+async def request_start(
+    sudo_command: list[str], request: StartRequest, listener: socket.socket
+) -> Launch:
+    """Start a server on `listener` and wait until its program runs.
+
+    Cancelling gives up: a mediator that comes later finds its status pipe closed and ends.
+
+    Raises:
+        AskError: refused by sudo or the mediator, or failed.
+    """
+    status, status_writer = os.pipe()
+    try:
+        with _sudo(sudo_command) as (process, channel, output):
+            try:
+                descriptors = [listener.fileno(), status_writer]
+                socket.send_fds(channel, [protocol.encode(request)], descriptors)
+            finally:
+                os.close(status_writer)
+                channel.close()
+            return Launch(await _started(status, process, output), process)
+    finally:
+        os.close(status)
+
+
+async def request_stop(sudo_command: list[str], request: StopRequest) -> Stopped:
+    """End a server's processes.
+
+    Raises:
+        AskError: refused or failed; the server may still be running.
+    """
+    reply = await _ask(sudo_command, request)
+    if not isinstance(reply, Stopped):
+        raise _unexpected(repr(reply))
+    return reply
+
+
+async def request_authenticate(sudo_command: list[str], request: AuthenticateRequest) -> None:
+    """Have a password checked; returns when it is right.
+
+    Raises:
+        AskError: it is not, or could not be checked.
+    """
+    reply = await _ask(sudo_command, request)
+    if not isinstance(reply, Authenticated) or reply.user != request.user:
+        raise _unexpected(type(reply).__name__)
+
+
+async def _ask(sudo_command: list[str], request: StopRequest | AuthenticateRequest) -> Reply:
+    """One request and one reply over the same channel."""
+    with _sudo(sudo_command) as (process, channel, output), channel:
+        channel.send(protocol.encode(request))
+        try:
+            data = await _read_datagram(channel)
+            await _exited(process)
+        except asyncio.CancelledError:
+            _reap_later(process)
+            raise
+        return _understand(data, output)
+
+
+async def _read_datagram(channel: socket.socket) -> bytes:
+    channel.setblocking(False)
+    with contextlib.suppress(ConnectionResetError):  # it ended without reading the request
+        return await asyncio.get_running_loop().sock_recv(channel, protocol.MAX_REPLY + 1)
+    return b""
+
+
+@contextlib.contextmanager
+def _sudo(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, int]]:
+    """Run sudo with one end of a channel as its input and a bounded file as its error output."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    output = _bounded_file()
+    try:
+        with theirs:
+            process = _popen(command, theirs.fileno(), output)
+        yield process, ours, output
+    finally:
+        ours.close()
+        os.close(output)
+
+
+def _popen(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            cwd="/",
+        )
+    except OSError as error:
+        raise AskError("sudo-missing", _SUDO_SENTENCE, f"{command[0]}: {error.strerror}") from None
+
+
+def _bounded_file() -> int:
+    """A file in memory that cannot grow, for what sudo has to say.
+
+    No pipe: sudo outlives the hub, and would die of a broken one before it closes the session.
+    """
+    descriptor = os.memfd_create("sudo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, SUDO_OUTPUT)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return descriptor
+
+
+def _said(output: int) -> str:
+    text = os.pread(output, SUDO_OUTPUT, 0).rstrip(b"\0").decode("utf-8", "replace")
+    return protocol.printable(" / ".join(text.split("\n")).strip(" /"), 900)
+
+
+async def _started(status: int, process: subprocess.Popen[bytes], output: int) -> Starting:
+    try:
+        data = await _read_to_end(status)
+    except asyncio.CancelledError:
+        _reap_later(process)
+        raise
+    lines = data.splitlines()
+    last = _understand(lines[-1] if lines else b"", output)
+    if not isinstance(last, Starting):
+        raise _unexpected(repr(last))
+    return last
+
+
+async def _read_to_end(descriptor: int) -> bytes:
+    """Everything that comes over the status pipe, which is bounded."""
+    os.set_blocking(descriptor, False)
+    data = b""
+    while len(data) <= protocol.MAX_REPLY:
+        await readable(descriptor)
+        piece = os.read(descriptor, protocol.MAX_REPLY + 1)
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+async def _exited(process: subprocess.Popen[bytes]) -> None:
+    handle = os.pidfd_open(process.pid)
+    try:
+        await readable(handle)
+    finally:
+        os.close(handle)
+    process.wait()
+
+
+_abandoned: list[subprocess.Popen[bytes]] = []
+
+
+def _reap_later(process: subprocess.Popen[bytes]) -> None:
+    """Keep no zombies of requests that were given up: sudo is root's, we cannot end it."""
+    _abandoned[:] = [other for other in _abandoned if other.poll() is None]
+    _abandoned.append(process)
+
+
+_SUDO_SENTENCE = (
+    "The hub is not allowed to start servers on this machine: "
+    "ask your administrator to run `unixspawner doctor`."
+)
+
+
+def _understand(data: bytes, output: int) -> Reply:
+    """The reply in `data`, or the reason why there is none.
+
+    Raises:
+        AskError: always, unless the reply is one that grants the request.
+    """
+    if not data:
+        # Only sudo itself ends without a word of ours.
+        raise AskError("sudo-refused", _SUDO_SENTENCE, f"sudo: {_said(output)}")
+    try:
+        reply = protocol.decode_reply(data.rstrip(b"\n"))
+    except ProtocolError as error:
+        raise _unexpected(str(error)) from None
+    if isinstance(reply, Refused):
+        raise AskError(reply.code, reply.message, _said(output))
+    if isinstance(reply, Faulted):
+        raise AskError("internal-error", _FAULT_SENTENCE, _said(output))
+    return reply
+
+
+_FAULT_SENTENCE = (
+    "Internal error: try again, and if it stays, ask your administrator to look at the log."
+)
+
+
+def _unexpected(detail: str) -> AskError:
+    text = protocol.printable(detail, 200)
+    return AskError("bad-reply", _FAULT_SENTENCE, f"unexpected reply: {text}")

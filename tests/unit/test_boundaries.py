@@ -1,0 +1,81 @@
+"""A folder is a trust domain: what its code may import is enforced here, from the syntax tree."""
+
+import ast
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+STANDARD = set(sys.stdlib_module_names)
+
+# component root -> (its package, third-party packages, modules of ours that it may use)
+ALLOWED: dict[str, tuple[str, set[str], set[str]]] = {
+    "spawner": (
+        "unixspawner",
+        {"jupyterhub", "sudospawner", "tornado", "traitlets"},
+        {"unixspawner_mediator.protocol"},
+    ),
+    "mediator": ("unixspawner_mediator", set(), set()),
+    "singleuser": (
+        "unixspawner_singleuser",
+        {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp"},
+        set(),
+    ),
+    "backend": ("unixspawner_backend", {"fastapi", "starlette", "uvicorn"}, set()),
+    "admin": ("unixspawner_admin", {"click"}, {"unixspawner_mediator"}),
+}
+# Single files with a freedom of their own, and why.
+ALLOWED_IN_FILE = {
+    "mediator/unixspawner_mediator/authenticate.py": {"pamela"},  # it is the one that asks PAM
+}
+
+
+def modules() -> Iterator[pathlib.Path]:
+    for component in ALLOWED:
+        yield from sorted((ROOT / component).rglob("*.py"))
+
+
+def imported(path: pathlib.Path, package: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            module = node.module or ""
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield package
+
+
+def permitted(name: str, path: pathlib.Path) -> bool:
+    relative = path.relative_to(ROOT).as_posix()
+    package, third_party, ours = ALLOWED[relative.partition("/")[0]]
+    top = name.partition(".")[0]
+    if top in STANDARD or top == package or top in third_party:
+        return True
+    if top in ALLOWED_IN_FILE.get(relative, set()):
+        return True
+    return any(name == module or name.startswith(f"{module}.") for module in ours)
+
+
+@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_trust_domain_may(path: pathlib.Path) -> None:
+    package = ALLOWED[path.relative_to(ROOT).parts[0]][0]
+    assert [name for name in imported(path, package) if not permitted(name, path)] == []
+
+
+def test_every_component_root_holds_one_package_and_no_module_of_its_own() -> None:
+    for component, (package, _, _) in ALLOWED.items():
+        assert (ROOT / component / package / "__init__.py").is_file()
+        assert not (ROOT / component / "__init__.py").exists()
+
+
+def test_the_rule_bites() -> None:
+    mediator = ROOT / "mediator/unixspawner_mediator/start.py"
+    hub = ROOT / "spawner/unixspawner/client.py"
+    assert not permitted("jupyterhub.spawner", mediator)
+    assert not permitted("pamela", mediator)
+    assert not permitted("unixspawner_mediator.policy", hub)
+    assert not permitted("unixspawner.client", mediator)
+    assert permitted("unixspawner_mediator.protocol.decode_reply", hub)
