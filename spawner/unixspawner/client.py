@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from unixspawner_mediator import protocol
 from unixspawner_mediator.protocol import (
@@ -27,7 +27,7 @@ from unixspawner_mediator.protocol import (
     StopRequest,
 )
 
-from .waiting import readable
+from .waiting import readable, reap_later
 
 SUDO_OUTPUT = 4096  # octets of standard error that we keep
 
@@ -60,18 +60,11 @@ async def request_start(
     Raises:
         AskError: refused by sudo or the mediator, or failed.
     """
-    status, status_writer = os.pipe()
-    try:
-        with _sudo(sudo_command) as (process, channel, output):
-            try:
-                descriptors = [listener.fileno(), status_writer]
-                socket.send_fds(channel, [protocol.encode(request)], descriptors)
-            finally:
-                os.close(status_writer)
-                channel.close()
-            return Launch(await _started(status, process, output), process)
-    finally:
-        os.close(status)
+    with _status_pipe() as (status, writer), _sudo(sudo_command) as (process, channel, output):
+        with channel, writer:
+            message = protocol.encode(request)
+            socket.send_fds(channel, [message], [listener.fileno(), writer.fileno()])
+        return Launch(await _started(status, output), process)
 
 
 async def request_stop(sudo_command: list[str], request: StopRequest) -> Stopped:
@@ -101,12 +94,8 @@ async def _ask(sudo_command: list[str], request: StopRequest | AuthenticateReque
     """One request and one reply over the same channel."""
     with _sudo(sudo_command) as (process, channel, output), channel:
         channel.send(protocol.encode(request))
-        try:
-            data = await _read_datagram(channel)
-            await _exited(process)
-        except asyncio.CancelledError:
-            _reap_later(process)
-            raise
+        data = await _read_datagram(channel)
+        await _exited(process)
         return _understand(data, output)
 
 
@@ -118,6 +107,16 @@ async def _read_datagram(channel: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
+def _status_pipe() -> Iterator[tuple[int, BinaryIO]]:
+    reader, writer = os.pipe()
+    try:
+        with open(writer, "wb") as file:
+            yield reader, file
+    finally:
+        os.close(reader)
+
+
+@contextlib.contextmanager
 def _sudo(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, int]]:
     """Run sudo with one end of a channel as its input and a bounded file as its error output."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -125,7 +124,11 @@ def _sudo(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], socket.
     try:
         with theirs:
             process = _popen(command, theirs.fileno(), output)
-        yield process, ours, output
+        try:
+            yield process, ours, output
+        except BaseException:
+            reap_later(process)
+            raise
     finally:
         ours.close()
         os.close(output)
@@ -161,12 +164,8 @@ def _said(output: int) -> str:
     return protocol.printable(" / ".join(text.split("\n")).strip(" /"), 900)
 
 
-async def _started(status: int, process: subprocess.Popen[bytes], output: int) -> Starting:
-    try:
-        data = await _read_to_end(status)
-    except asyncio.CancelledError:
-        _reap_later(process)
-        raise
+async def _started(status: int, output: int) -> Starting:
+    data = await _read_to_end(status)
     lines = data.splitlines()
     last = _understand(lines[-1] if lines else b"", output)
     if not isinstance(last, Starting):
@@ -194,15 +193,6 @@ async def _exited(process: subprocess.Popen[bytes]) -> None:
     finally:
         os.close(handle)
     process.wait()
-
-
-_abandoned: list[subprocess.Popen[bytes]] = []
-
-
-def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    """Keep no zombies of requests that were given up: sudo is root's, we cannot end it."""
-    _abandoned[:] = [other for other in _abandoned if other.poll() is None]
-    _abandoned.append(process)
 
 
 _SUDO_SENTENCE = (

@@ -12,6 +12,8 @@ import subprocess
 
 from unixspawner_mediator.protocol import ProcessIdentity
 
+from .waiting import reap_later
+
 
 def boot_id() -> str:
     """This boot of the machine, see random(4)."""
@@ -78,3 +80,5 @@ class ServerProcess:
     def close(self) -> None:
         """Let go of the handle."""
         os.close(self._handle)
+        if self._sudo is not None:
+            reap_later(self._sudo)

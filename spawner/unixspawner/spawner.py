@@ -125,7 +125,7 @@ class UnixSpawner(SudoSpawner):
         self._server_id, self._socket_path = saved["server_id"], saved["socket"]
         self._token_id = saved["token_id"]
         identity = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
-        self._process = ServerProcess.verify(identity, self.user.name)
+        self._process = ServerProcess.verify(identity, self.account)
         if self._process is None:
             self.log.info("%s's server has ended meanwhile", self._log_name)
         else:
@@ -165,6 +165,11 @@ class UnixSpawner(SudoSpawner):
         """HOME, USER and SHELL are the mediator's to say."""
         return env
 
+    @property
+    def account(self) -> str:
+        """The Unix account of the person: JupyterHub's name is the account's name."""
+        return str(self.user.name)
+
     # How it is done ------------------------------------------------------------------------
 
     async def _start(self) -> str:
@@ -181,17 +186,17 @@ class UnixSpawner(SudoSpawner):
 
     def _require_member(self) -> None:
         """sudo would refuse as well, but in no words for a person."""
-        if not is_member(self.user.name, self.users_group):
+        if not is_member(self.account, self.users_group):
             raise AskError(
                 "not-a-member",
-                f"{self.user.name} is not a member of the group {self.users_group}: ask your "
-                f"administrator to run `usermod -aG {self.users_group} {self.user.name}`.",
+                f"{self.account} is not a member of the group {self.users_group}: ask your "
+                f"administrator to run `usermod -aG {self.users_group} {self.account}`.",
             )
 
     async def _launch(self, listener: Any) -> None:
-        self._progress.add(10, f"Opening a session for {self.user.name}")
+        self._progress.add(10, f"Opening a session for {self.account}")
         environment = {name: str(value) for name, value in self.get_env().items()}
-        request = StartRequest(self.user.name, self.name, self._server_id, environment)
+        request = StartRequest(self.account, self.name, self._server_id, environment)
         launch = await client.request_start(self._sudo_command("start"), request, listener)
         if launch.report.ignored_environment:
             names = ", ".join(launch.report.ignored_environment)
@@ -199,10 +204,10 @@ class UnixSpawner(SudoSpawner):
         self._adopt(launch.report.process, launch.sudo)
 
     def _adopt(self, identity: ProcessIdentity, sudo: subprocess.Popen[bytes]) -> None:
-        self._process = ServerProcess.verify(identity, self.user.name, sudo)
+        self._process = ServerProcess.verify(identity, self.account, sudo)
         if self._process is None:
             raise AskError("ended-early", "The server ended at once: try again.", repr(identity))
-        self._progress.add(50, f"Started as {self.user.name}, process {identity.pid}")
+        self._progress.add(50, f"Started as {self.account}, process {identity.pid}")
 
     async def _wait_for_answer(self) -> None:
         assert self._process is not None
@@ -233,7 +238,7 @@ class UnixSpawner(SudoSpawner):
 
     async def _request_stop(self) -> Stopped:
         assert self._process is not None
-        request = StopRequest(self.user.name, self.name, self._server_id, self._process.identity)
+        request = StopRequest(self.account, self.name, self._server_id, self._process.identity)
         try:
             return await client.request_stop(self._sudo_command("stop"), request)
         except AskError as error:
@@ -241,7 +246,7 @@ class UnixSpawner(SudoSpawner):
             raise
 
     def _sudo_command(self, verb: str) -> list[str]:
-        return [self.sudo_path, *self.sudo_args, "-u", self.user.name, self.mediator_path, verb]
+        return [self.sudo_path, *self.sudo_args, "-u", self.account, self.mediator_path, verb]
 
     def _find_token_id(self) -> int:
         """The database's number of our token: the token itself is not kept over a restart."""

@@ -1,6 +1,9 @@
-"""Waits for descriptors in the hub's event loop."""
+"""Waits for descriptors and for children in the hub."""
 
 import asyncio
+import subprocess
+
+_left: list[subprocess.Popen[bytes]] = []
 
 
 async def readable(descriptor: int) -> None:
@@ -12,3 +15,8 @@ async def readable(descriptor: int) -> None:
         await ready.wait()
     finally:
         loop.remove_reader(descriptor)
+
+
+def reap_later(child: subprocess.Popen[bytes]) -> None:
+    """Take over a sudo that nobody waits for: it is root's, we cannot end it, only collect it."""
+    _left[:] = [other for other in [*_left, child] if other.poll() is None]

@@ -1,0 +1,157 @@
+"""The hub's side of the channel against another side that does not keep the rules."""
+
+import asyncio
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from unixspawner import client, sockets, waiting
+from unixspawner.client import AskError
+from unixspawner_mediator.protocol import (
+    AuthenticateRequest,
+    ProcessIdentity,
+    StartRequest,
+    Stopped,
+    StopRequest,
+)
+
+OTHER_SIDE = str(pathlib.Path(__file__).with_name("other_side.py"))
+START = StartRequest("alice", "", "a" * 32, {"JUPYTERHUB_API_TOKEN": "secret-token"})
+IDENTITY = ProcessIdentity(1, 1, "3f1b8a52-0c4d-4a8e-9a51-1d2c3b4a5968")
+STOP = StopRequest("alice", "", "a" * 32, IDENTITY)
+LOGIN = AuthenticateRequest("alice", "secret-password")
+
+
+def command(behaviour: str) -> list[str]:
+    return [sys.executable, OTHER_SIDE, behaviour]
+
+
+@pytest.fixture
+def listener(tmp_path: pathlib.Path) -> Iterator[socket.socket]:
+    made, _path = sockets.listen(str(tmp_path))
+    with made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _no_descriptor_is_left_open() -> Iterator[None]:
+    before = sorted(os.listdir("/proc/self/fd"))
+    yield
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+async def start(behaviour: str, listener: socket.socket) -> client.Launch:
+    launch = await client.request_start(command(behaviour), START, listener)
+    launch.sudo.wait()
+    return launch
+
+
+async def test_a_start_is_reported_once_the_program_runs(listener: socket.socket) -> None:
+    launch = await start("starts", listener)
+    assert launch.report.process.pid == launch.sudo.pid
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code", "said"),
+    [
+        ("refuses", "no-shell", "No shell."),
+        ("cannot-exec", "no-shell", "No shell."),
+        ("faults", "internal-error", "Internal error"),
+        ("garbage", "bad-reply", "Internal error"),
+        ("floods", "bad-reply", "Internal error"),
+        ("lies", "bad-reply", "Internal error"),
+        ("wrong-kind", "bad-reply", "Internal error"),
+        ("silent", "sudo-refused", "not allowed to start servers"),
+        ("sudo-says-no", "sudo-refused", "not allowed to start servers"),
+    ],
+)
+async def test_a_start_that_fails_has_one_sentence(
+    listener: socket.socket, behaviour: str, code: str, said: str
+) -> None:
+    with pytest.raises(AskError) as caught:
+        await start(behaviour, listener)
+    assert caught.value.code == code
+    assert said in caught.value.message
+    assert len(caught.value.detail) < 1000
+
+
+async def test_what_sudo_says_is_for_the_log_on_one_line(listener: socket.socket) -> None:
+    with pytest.raises(AskError) as caught:
+        await start("sudo-says-no", listener)
+    assert caught.value.detail.startswith("sudo: sudo: a password is required / sudo: sorryxxx")
+
+
+async def test_a_missing_sudo_is_a_sentence_too(listener: socket.socket) -> None:
+    with pytest.raises(AskError) as caught:
+        await client.request_start(["/nonexistent/sudo"], START, listener)
+    assert caught.value.code == "sudo-missing"
+
+
+async def test_a_start_that_was_given_up_does_not_happen_later(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[subprocess.Popen[bytes]] = []
+    popen = client._popen
+
+    def record(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[bytes]:
+        made.append(popen(command, stdin, stderr))
+        return made[-1]
+
+    monkeypatch.setattr(client, "_popen", record)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(start("late", listener), 0.1)
+    assert made[0].wait() == 17  # its report found the pipe closed
+
+
+async def test_a_stop_brings_the_last_words() -> None:
+    assert await client.request_stop(command("stops"), STOP) == Stopped(2, "bye\n")
+
+
+async def test_a_login_is_answered() -> None:
+    await client.request_authenticate(command("authenticates"), LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        ("wrong-kind", "bad-reply"),  # it names somebody else
+        ("refuses", "no-shell"),
+        ("stops", "bad-reply"),
+        ("silent", "sudo-refused"),
+        ("garbage", "bad-reply"),
+        ("floods", "bad-reply"),
+    ],
+)
+async def test_no_other_answer_lets_anybody_in(behaviour: str, code: str) -> None:
+    with pytest.raises(AskError) as caught:
+        await client.request_authenticate(command(behaviour), LOGIN)
+    assert caught.value.code == code
+    assert "secret" not in caught.value.message + caught.value.detail
+
+
+def test_nothing_secret_is_an_argument_or_a_variable() -> None:
+    seen: list[object] = []
+
+    def record(*args: object, **kwargs: object) -> None:
+        seen.append((args, kwargs))
+        raise OSError(2, "not run")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", record)
+        with pytest.raises(AskError):
+            asyncio.run(client.request_authenticate(command("silent"), LOGIN))
+    assert seen
+    assert "secret" not in repr(seen)
+
+
+@pytest.fixture(autouse=True)
+def _no_child_is_left_behind() -> Iterator[None]:
+    yield
+    for child in waiting._left:
+        child.wait()
+    waiting._left.clear()
