@@ -4,13 +4,13 @@ Runs in the hub. It holds no right of its own: what it can do is in sudoers.d/un
 """
 
 import asyncio
+import contextlib
 import secrets
-import subprocess
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyterhub import orm
-from jupyterhub.spawner import SpawnException
 from sudospawner import SudoSpawner
 from traitlets import Unicode, default
 
@@ -24,6 +24,7 @@ from unixspawner_mediator.protocol import (
 
 from . import client, readiness, sockets
 from .client import AskError
+from .failures import for_the_person
 from .membership import is_member
 from .process import ServerProcess
 from .progress import Progress
@@ -56,6 +57,10 @@ class UnixSpawner(SudoSpawner):
     def _default_sudo_args(self) -> list[str]:
         return ["-n", "-H"]
 
+    @default("poll_interval")
+    def _default_poll_interval(self) -> int:
+        return 5  # seconds; looking at a pidfd costs nothing
+
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
         return []  # the hub's own environment is nobody's business
@@ -65,6 +70,7 @@ class UnixSpawner(SudoSpawner):
         self._server_id = ""
         self._socket_path = ""
         self._token_id = 0
+        self._identity: ProcessIdentity | None = None
         self._process: ServerProcess | None = None
         self._progress = Progress()
         super().__init__(**kwargs)
@@ -79,7 +85,7 @@ class UnixSpawner(SudoSpawner):
         except AskError as error:
             self._log_failure("start", error)
             await self._clean_up()
-            raise _for_the_person(error) from None
+            raise for_the_person(error) from None
         except BaseException:  # cancelled at start_timeout, or a fault: nothing may stay behind
             await asyncio.shield(self._clean_up())
             raise
@@ -88,9 +94,13 @@ class UnixSpawner(SudoSpawner):
 
     async def stop(self, now: bool = False) -> None:
         """End the server's whole process tree, also of people who have left the group."""
-        if self._process is not None:
-            await self._request_stop()
-        self._forget_token()
+        try:
+            if self._identity is not None:
+                await self._request_stop()
+        except AskError as error:
+            raise for_the_person(error) from None
+        finally:
+            self._revoke_token()
 
     async def poll(self) -> int | None:
         """None while the server runs, its exit status afterwards."""
@@ -107,12 +117,12 @@ class UnixSpawner(SudoSpawner):
         """What it takes to find the server again after the hub was restarted."""
         state: dict[str, Any] = super().get_state()
         state.pop("pid", None)  # a pid alone identifies nothing
-        if self._process is not None:
+        if self._identity is not None:
             state["unixspawner"] = {
                 "server_id": self._server_id,
                 "socket": self._socket_path,
                 "token_id": self._token_id,
-                **self._process.identity._asdict(),
+                **self._identity._asdict(),
             }
         return state
 
@@ -124,12 +134,12 @@ class UnixSpawner(SudoSpawner):
             return
         self._server_id, self._socket_path = saved["server_id"], saved["socket"]
         self._token_id = saved["token_id"]
-        identity = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
-        self._process = ServerProcess.verify(identity, self.account)
+        self._identity = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
+        self._process = ServerProcess.verify(self._identity, self.account)
         if self._process is None:
-            self.log.info("%s's server has ended meanwhile", self._log_name)
+            self.log.info("The server %s has ended meanwhile", self._log_name)
         else:
-            self.log.info("Adopted %s's server, process %i", self._log_name, identity.pid)
+            self.log.info("Adopted %s, process %i", self._log_name, self._identity.pid)
 
     def clear_state(self) -> None:
         """Forget the server, its handle and its socket."""
@@ -141,6 +151,7 @@ class UnixSpawner(SudoSpawner):
             sockets.remove(self._socket_path)
         self._server_id = self._socket_path = ""
         self._token_id = 0
+        self._identity = None
 
     @property
     def server(self) -> Any:
@@ -180,8 +191,8 @@ class UnixSpawner(SudoSpawner):
         self._token_id = self._find_token_id()
         self.server.connect_url = sockets.url(self._socket_path)
         with listener:
-            await self._launch(listener)
-        await self._wait_for_answer()
+            self._process = await self._launch(listener)
+        await self._wait_for_answer(self._process)
         return sockets.url(self._socket_path)
 
     def _require_member(self) -> None:
@@ -193,28 +204,30 @@ class UnixSpawner(SudoSpawner):
                 f"administrator to run `usermod -aG {self.users_group} {self.account}`.",
             )
 
-    async def _launch(self, listener: Any) -> None:
+    async def _launch(self, listener: Any) -> ServerProcess:
         self._progress.add(10, f"Opening a session for {self.account}")
         environment = {name: str(value) for name, value in self.get_env().items()}
         request = StartRequest(self.account, self.name, self._server_id, environment)
+        asked = time.perf_counter()
         launch = await client.request_start(self._sudo_command("start"), request, listener)
-        if launch.report.ignored_environment:
-            names = ", ".join(launch.report.ignored_environment)
-            self.log.warning("mediator.toml does not allow the variables %s: not set", names)
-        self._adopt(launch.report.process, launch.sudo)
+        taken = 1000 * (time.perf_counter() - asked)
+        self._identity = launch.report.process
+        pid = self._identity.pid
+        self.log.info(
+            "Started %s as %s in %.1f ms, process %i", self._log_name, self.account, taken, pid
+        )
+        self._warn_about_ignored_variables(launch.report.ignored_environment)
+        process = ServerProcess.verify(self._identity, self.account, launch.sudo)
+        if process is None:
+            raise await self._ended_early()
+        self._progress.add(50, f"Started as {self.account}, process {pid}")
+        return process
 
-    def _adopt(self, identity: ProcessIdentity, sudo: subprocess.Popen[bytes]) -> None:
-        self._process = ServerProcess.verify(identity, self.account, sudo)
-        if self._process is None:
-            raise AskError("ended-early", "The server ended at once: try again.", repr(identity))
-        self._progress.add(50, f"Started as {self.account}, process {identity.pid}")
-
-    async def _wait_for_answer(self) -> None:
-        assert self._process is not None
+    async def _wait_for_answer(self, process: ServerProcess) -> None:
         self._progress.add(70, "Waiting for the first answer")
         try:
             target = f"{self.server.base_url}api"
-            await readiness.first_answer(self._socket_path, target, self._process)
+            await readiness.first_answer(self._socket_path, target, process)
         except readiness.EndedEarlyError:
             raise await self._ended_early() from None
         self._progress.add(90, "The server answers")
@@ -229,16 +242,14 @@ class UnixSpawner(SudoSpawner):
 
     async def _clean_up(self) -> None:
         """After a failed start: no process, no socket."""
-        if self._process is not None and self._process.poll() is None:
-            try:
+        if self._identity is not None:
+            with contextlib.suppress(AskError):  # logged where it was raised
                 await self._request_stop()
-            except AskError as error:
-                self._log_failure("clean-up", error)
         self.clear_state()
 
     async def _request_stop(self) -> Stopped:
-        assert self._process is not None
-        request = StopRequest(self.account, self.name, self._server_id, self._process.identity)
+        assert self._identity is not None
+        request = StopRequest(self.account, self.name, self._server_id, self._identity)
         try:
             return await client.request_stop(self._sudo_command("stop"), request)
         except AskError as error:
@@ -253,14 +264,17 @@ class UnixSpawner(SudoSpawner):
         token = orm.APIToken.find(self.user.db, self.api_token) if self.api_token else None
         return token.id if token is not None else 0
 
-    def _forget_token(self) -> None:
-        """Revoke the token of an adopted server; the hub does so only for those it started."""
-        if self.api_token or not self._token_id:
-            return
-        token = self.user.db.get(orm.APIToken, self._token_id)
+    def _revoke_token(self) -> None:
+        """By its number: the hub forgets the token itself when it restarts or when a stop fails."""
+        token = self.user.db.get(orm.APIToken, self._token_id) if self._token_id else None
         if token is not None:
             self.user.db.delete(token)
             self.user.db.commit()
+
+    def _warn_about_ignored_variables(self, names: list[str]) -> None:
+        if names:
+            text = ", ".join(names)
+            self.log.warning("mediator.toml does not allow the variables %s: not set", text)
 
     def _warn_about_ignored_settings(self) -> None:
         if self.args:
@@ -275,12 +289,3 @@ class UnixSpawner(SudoSpawner):
             error.message,
             error.detail,
         )
-
-
-FAULTS = {"internal-error", "bad-reply", "sudo-refused", "sudo-missing", "ended-early"}
-
-
-def _for_the_person(error: AskError) -> SpawnException:
-    """The same sentence on the page, in the hub's API and in the log."""
-    status = 500 if error.code in FAULTS else 403
-    return SpawnException(error.message, reason=error.code, status_code=status)

@@ -1,0 +1,14 @@
+"""How a failed request reaches the person: one sentence, the same on page, API and log."""
+
+from jupyterhub.spawner import SpawnException
+
+from .client import AskError
+
+FAULTS = {"internal-error", "bad-reply", "sudo-refused", "sudo-missing", "ended-early"}
+"""What is nobody's decision but something that is broken: 500, not 403."""
+
+
+def for_the_person(error: AskError) -> SpawnException:
+    """What JupyterHub shows; `reason` also labels its metrics."""
+    status = 500 if error.code in FAULTS else 403
+    return SpawnException(error.message, reason=error.code, status_code=status)
