@@ -4,6 +4,7 @@ Runs in the hub, which itself never can read a password hash. Who may sign in an
 administrator is a matter of two Unix groups and nothing else.
 """
 
+import asyncio
 from typing import Any
 
 from jupyterhub.auth import PAMAuthenticator
@@ -21,6 +22,7 @@ WRONG = (
     "ask your administrator."
 )
 LOGGED_NAME = 32  # characters of an unchecked user name that reach the log
+CHECKS_AT_ONCE = 20  # processes that strangers can make us start at the same time
 
 
 class UnixAuthenticator(PAMAuthenticator):
@@ -44,6 +46,10 @@ class UnixAuthenticator(PAMAuthenticator):
     )
     sudo_path = Unicode("/usr/bin/sudo", config=True, help="The sudo to use.")
 
+    def __init__(self, **kwargs: Any) -> None:
+        self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)
+        super().__init__(**kwargs)
+
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str:
         """The name of the account whose password this is.
 
@@ -55,7 +61,8 @@ class UnixAuthenticator(PAMAuthenticator):
             if not USER_NAME.fullmatch(name) or not PASSWORD.fullmatch(password):
                 raise AskError("wrong-password", WRONG, "not a name or password for this machine")
             request = AuthenticateRequest(name, password)
-            await client.request_authenticate(self._sudo_command(), request)
+            async with self._checks:
+                await client.request_authenticate(self._sudo_command(), request)
         except AskError as error:
             raise self._refused(handler, name, error) from None
         return name

@@ -30,6 +30,7 @@ from unixspawner_mediator.protocol import (
 from .waiting import readable, reap_later
 
 SUDO_OUTPUT = 4096  # octets of standard error that we keep
+PATIENCE = 60.0  # seconds for a reply: a name service or a home that hangs must not hang the hub
 
 
 class AskError(Exception):
@@ -94,8 +95,12 @@ async def _ask(sudo_command: list[str], request: StopRequest | AuthenticateReque
     """One request and one reply over the same channel."""
     with _sudo(sudo_command) as (process, channel, output), channel:
         channel.send(protocol.encode(request))
-        data = await _read_datagram(channel)
-        await _exited(process)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                data = await _read_datagram(channel)
+                await _exited(process)
+        except TimeoutError:
+            raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {PATIENCE} s") from None
         return _understand(data, output)
 
 
@@ -221,6 +226,10 @@ def _understand(data: bytes, output: int) -> Reply:
     return reply
 
 
+_NO_ANSWER_SENTENCE = (
+    "This machine takes too long to answer (its name service or a file server may hang): "
+    "try again later or ask your administrator."
+)
 _FAULT_SENTENCE = (
     "Internal error: try again, and if it stays, ask your administrator to look at the log."
 )

@@ -4,7 +4,7 @@ from jupyterhub.spawner import SpawnException
 
 from .client import AskError
 
-FAULTS = {"internal-error", "bad-reply", "sudo-refused", "sudo-missing", "ended-early"}
+FAULTS = {"internal-error", "bad-reply", "no-answer", "sudo-refused", "sudo-missing", "ended-early"}
 """What is nobody's decision but something that is broken: 500, not 403."""
 
 

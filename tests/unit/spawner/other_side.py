@@ -59,6 +59,9 @@ def main(behaviour: str) -> None:
         print("sudo: a password is required\nsudo: sorry" + "x" * 100_000, file=sys.stderr)
         sys.exit(1)
     channel, descriptors = receive()
+    if behaviour == "hangs":
+        time.sleep(0.5)  # far longer than the patience that the test sets
+        return
     if behaviour == "late":
         time.sleep(0.3)  # longer than the test's patience
         behaviour = "starts"

@@ -134,6 +134,15 @@ async def test_no_other_answer_lets_anybody_in(behaviour: str, code: str) -> Non
     assert "secret" not in caught.value.message + caught.value.detail
 
 
+async def test_an_answer_that_does_not_come_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE", 0.05)
+    with pytest.raises(AskError) as caught:
+        await client.request_stop(command("hangs"), STOP)
+    assert caught.value.code == "no-answer"
+
+
 def test_nothing_secret_is_an_argument_or_a_variable() -> None:
     seen: list[object] = []
 
