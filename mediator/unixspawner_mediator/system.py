@@ -179,6 +179,8 @@ def open_log(path: str) -> int:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, f"{path}.1")  # each start has a log of its own, and the last one stays
         descriptor = os.open(path, flags, 0o600)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor

@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyterhub import orm
 from sudospawner import SudoSpawner
-from traitlets import Unicode, default
+from traitlets import TraitError, Unicode, default, validate
 
 from unixspawner_mediator.protocol import (
     ProcessIdentity,
@@ -52,6 +52,13 @@ class UnixSpawner(SudoSpawner):
         config=True,
         help="The Unix group whose members are served, as in the sudo rule and mediator.toml.",
     )
+
+    @validate("sockets_directory")
+    def _lower_case(self, proposal: Any) -> str:
+        directory = str(proposal["value"])
+        if directory != directory.lower():
+            raise TraitError(f"sockets_directory must be lower case, as URLs are: {directory}")
+        return directory
 
     @default("sudo_args")
     def _default_sudo_args(self) -> list[str]:
@@ -169,7 +176,8 @@ class UnixSpawner(SudoSpawner):
         """The variables for the server; the mediator adds the account's own and filters these."""
         env: dict[str, str] = super().get_env()
         env.pop("JPY_API_TOKEN", None)  # an old name for what is there already
-        env["JUPYTERHUB_SERVICE_URL"] = sockets.url(self._socket_path) + self.server.base_url
+        prefix = env.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+        env["JUPYTERHUB_SERVICE_URL"] = sockets.url(self._socket_path) + prefix
         return env
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
@@ -266,7 +274,9 @@ class UnixSpawner(SudoSpawner):
 
     def _revoke_token(self) -> None:
         """By its number: the hub forgets the token itself when it restarts or when a stop fails."""
-        token = self.user.db.get(orm.APIToken, self._token_id) if self._token_id else None
+        if self.will_resume or not self._token_id:
+            return
+        token = self.user.db.get(orm.APIToken, self._token_id)
         if token is not None:
             self.user.db.delete(token)
             self.user.db.commit()

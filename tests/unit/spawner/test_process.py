@@ -26,6 +26,14 @@ with socket.socket(fileno=0) as listener:
 sys.exit(3)
 """
 DIE = "import sys; sys.exit(3)"
+HANG_UP = """
+import socket, sys
+with socket.socket(fileno=0) as listener:
+    listener.accept()[0].close()
+    sys.stdin.close()
+    import time
+    time.sleep(0.5)
+"""
 
 
 @pytest.fixture
@@ -101,6 +109,13 @@ async def test_any_answer_is_an_answer(tmp_path: pathlib.Path) -> None:
 async def test_a_server_that_dies_is_noticed_at_once(tmp_path: pathlib.Path) -> None:
     with pytest.raises(readiness.EndedEarlyError):
         await first_answer(DIE, tmp_path)
+
+
+async def test_a_server_that_hangs_up_is_left_to_the_hub(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "HANG_UP", 0.05)
+    await first_answer(HANG_UP, tmp_path)
 
 
 def test_sockets_are_fresh_private_and_lower_case(tmp_path: pathlib.Path) -> None:
