@@ -20,7 +20,8 @@ ALLOWED: dict[str, tuple[str, set[str], set[str]]] = {
     "mediator": ("unixspawner_mediator", set(), set()),
     "singleuser": (
         "unixspawner_singleuser",
-        {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp"},
+        # yarl is aiohttp's own type of URLs
+        {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp", "yarl"},
         set(),
     ),
     "backend": ("unixspawner_backend", {"fastapi", "starlette", "uvicorn"}, set()),

@@ -1,0 +1,52 @@
+"""The Unix account that this process runs as: the identity that applications are told.
+
+Run as the person signed in. Looked up once, in a thread, because the account may live in a
+directory service that is slow today.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    uid: int
+    home: str
+    groups: tuple[str, ...]
+
+
+def current_account() -> Account:
+    """From the process's own ids, never from the environment."""
+    uid = os.getuid()
+    try:
+        entry = pwd.getpwuid(uid)
+        name, home = entry.pw_name, entry.pw_dir
+    except KeyError:
+        name, home = str(uid), "/"
+    gids = sorted({os.getgid(), *os.getgroups()})
+    return Account(name=name, uid=uid, home=home, groups=tuple(_group_name(gid) for gid in gids))
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+class OwnAccount:
+    """The account, looked up at the first question."""
+
+    def __init__(self) -> None:
+        self._account: Account | None = None
+
+    async def get(self) -> Account:
+        if self._account is None:
+            self._account = await asyncio.to_thread(current_account)
+        return self._account

@@ -1,0 +1,80 @@
+"""Puts the parts together, and runs what goes on in the background beside the requests.
+
+Run as the person signed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from .account import OwnAccount
+from .activity import Activity, keep_reporting
+from .catalogue import Catalogue
+from .exchanges import Exchanges, keep_revalidating
+from .gate import Gate
+from .gateway import Gateway
+from .hub import Hub, check_hub
+from .logins import Logins
+from .own import own_application
+from .replies import hub_version
+from .sessions import Sessions
+from .settings import Settings
+from .signin import SignIn
+from .signing import Signer, derive_key
+
+# The hub's health check and the first visitor come first, other servers that are just starting
+# too; what we ourselves want of the hub can wait for so many seconds.
+QUIET_START = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The server, without its listening socket."""
+
+    asgi: ASGIApp
+    settings: Settings
+    hub: Hub
+    sessions: Sessions
+    exchanges: Exchanges
+    activity: Activity
+    gateway: Gateway
+
+    async def run_in_background(self) -> None:
+        """Ends only by cancellation."""
+        await asyncio.sleep(QUIET_START)
+        _tidy_up()
+        if self.settings.dev:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(check_hub(self.hub, hub_version()))
+            group.create_task(keep_revalidating(self.exchanges, self.sessions))
+            group.create_task(
+                keep_reporting(self.activity, self.hub, self.settings.activity_interval)
+            )
+
+    async def close(self) -> None:
+        await self.gateway.close()
+        await self.hub.close()
+
+
+def _tidy_up() -> None:
+    """Throws away what the imports left over; what remains stays and is not looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def build(settings: Settings, catalogue: Catalogue) -> Application:
+    signer = Signer(derive_key(settings.api_token))
+    hub = Hub(settings)
+    sessions = Sessions(settings, hub, signer)
+    exchanges, activity, account = Exchanges(), Activity(), OwnAccount()
+    signin = SignIn(settings, sessions, Logins(settings, signer), signer, exchanges)
+    own = own_application(settings, signin, account)
+    gateway = Gateway(settings, catalogue, exchanges, activity, account, own)
+    gate = Gate(settings, sessions, signin, signer, activity, gateway, own)
+    return Application(gate, settings, hub, sessions, exchanges, activity, gateway)

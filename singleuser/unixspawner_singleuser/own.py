@@ -1,0 +1,94 @@
+"""Our own addresses as a FastAPI application: health, sign-in, sign-out, home.
+
+Run as the person signed in. The gate has parsed the request and checked the session before it
+gets here, and leaves both in the ASGI scope.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+
+from .account import OwnAccount
+from .errors import AmbiguousSessionError, HubUnavailableError
+from .pages import Link, html_headers, json_headers, page
+from .replies import Reply, for_error, hub_version, refusal
+from .request import REQUEST_KEY, SESSION_KEY, Incoming
+from .sessions import Session
+from .settings import Settings
+from .signin import SignIn
+
+
+def incoming(request: Request) -> Incoming:
+    value: Incoming = request.scope[REQUEST_KEY]
+    return value
+
+
+def signed_in(request: Request) -> Session:
+    value: Session = request.scope[SESSION_KEY]
+    return value
+
+
+Asked = Annotated[Incoming, Depends(incoming)]
+Visiting = Annotated[Session, Depends(signed_in)]
+
+
+def own_application(settings: Settings, signin: SignIn, account: OwnAccount) -> FastAPI:
+    own = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for kind in (AmbiguousSessionError, HubUnavailableError):
+        own.add_exception_handler(kind, _refuse)
+
+    @own.api_route("/api", methods=["GET", "HEAD"])
+    async def health() -> Reply:
+        """The hub waits for this one; it says nothing that a stranger may not know."""
+        return Reply(200, json_headers(), json.dumps({"version": hub_version()}).encode())
+
+    @own.get("/oauth_callback")
+    async def oauth_callback(asked: Asked) -> Reply:
+        return await signin.callback(asked)
+
+    @own.get("/logout")
+    async def logout(asked: Asked) -> Reply:
+        return signin.logout(asked)
+
+    @own.api_route("/", methods=["GET", "HEAD"])
+    async def home(visiting: Visiting) -> Reply:
+        return Reply(200, html_headers(), await _home_page(settings, visiting, account))
+
+    @own.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+    async def nothing(asked: Asked) -> Reply:
+        return refusal(asked, 404, "Not found", "There is nothing at this address.")
+
+    return own
+
+
+async def _refuse(request: Request, error: Exception) -> Reply:
+    return for_error(incoming(request), error)
+
+
+async def _home_page(settings: Settings, session: Session, account: OwnAccount) -> bytes:
+    own = await account.get()
+    facts = [
+        ("Account", f"{own.name} (uid {own.uid})"),
+        ("Groups", ", ".join(own.groups)),
+        ("Home", own.home),
+        ("Computer", platform.node()),
+    ]
+    if session.visitor.label != settings.user:
+        facts.insert(0, ("Visiting as", session.visitor.label))
+    if settings.server_name:
+        facts.append(("Server", settings.server_name))
+    links = [
+        Link("Control panel", settings.hub_home_url, id="jupyterhub-control-panel-link"),
+        Link("Sign out", f"{settings.prefix}logout"),
+    ]
+    return page(
+        f"{own.name} on {platform.node()}",
+        "This server runs as the account below. No application has been set up for it yet.",
+        facts=facts,
+        links=[] if settings.dev else links,
+        unprotected=settings.dev,
+    )
