@@ -1,0 +1,62 @@
+"""Finds and ends the processes of people's servers by the marker that they inherit. Needs root."""
+
+import pwd
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import system
+
+MARKER = b"UNIXSPAWNER_SERVER_ID="
+
+
+@dataclass(frozen=True)
+class MarkedProcess:
+    pid: int
+    account: str
+    server_id: str
+
+
+def marked_processes() -> list[MarkedProcess]:
+    """Root's processes are never among them, whatever their environment says."""
+    found = []
+    for pid in system.processes():
+        server_id, uid = _server_id(pid), system.process_uid(pid)
+        if server_id and uid:
+            found.append(MarkedProcess(pid, _account(uid), server_id))
+    return found
+
+
+def _server_id(pid: int) -> str:
+    for variable in system.read_process(pid, "environ").split(b"\0"):
+        if variable.startswith(MARKER):
+            return variable.removeprefix(MARKER).decode(errors="replace")
+    return ""
+
+
+def _account(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def processes_of(account: str) -> list[int]:
+    """Everything that runs as a system account of ours."""
+    uid = system.uid_of(account)
+    return [pid for pid in system.processes() if uid and system.process_uid(pid) == uid]
+
+
+def end_all(find: Callable[[], list[int]], patience: float = 5.0) -> None:
+    """TERM, and KILL after `patience` seconds; looks again until nothing is found."""
+    told: set[int] = set()
+    deadline = time.monotonic() + patience
+    while (found := find()) and time.monotonic() < deadline + patience:
+        is_late = time.monotonic() > deadline
+        for pid in found:
+            if is_late or pid not in told:
+                number = signal.SIGKILL if is_late else signal.SIGTERM
+                system.signal_process(pid, number, lambda pid: pid in find())
+                told.add(pid)
+        time.sleep(0.05)

@@ -1,0 +1,25 @@
+"""The machine's PAM stacks that ours include: common-* on Debian, system-auth on Red Hat."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+_PAM = Path("/etc/pam.d")
+
+
+def stacks(folder: Path = _PAM) -> Mapping[str, str]:
+    if (folder / "common-auth").exists():
+        names = ("common-auth", "common-account", "common-session")
+    elif (folder / "system-auth").exists():
+        names = ("system-auth", "system-auth", "system-auth")
+    else:
+        names = ("other", "other", "other")
+    return dict(zip(("pam_auth", "pam_account", "pam_session"), names, strict=True))
+
+
+def makes_homes(folder: Path = _PAM) -> bool:
+    """Whether the machine's own session stack makes missing home directories already."""
+    path = folder / stacks(folder)["pam_session"]
+    if not path.exists():
+        return False
+    lines = path.read_text("utf-8", errors="replace").splitlines()
+    return any("pam_mkhomedir" in line for line in lines if not line.lstrip().startswith("#"))

@@ -1,0 +1,33 @@
+"""Where everything is on the machine. Constants, used by every command that root types."""
+
+from pathlib import Path
+
+OPT = Path("/opt/unixspawner")
+RELEASES = OPT / "releases"
+CURRENT = OPT / "current"
+MANIFEST = OPT / "manifest.json"
+
+LIBEXEC = Path("/usr/local/libexec/unixspawner")
+COMMAND = Path("/usr/local/bin/unixspawner")
+
+ETC = Path("/etc/unixspawner")
+OPTIONS = ETC / "install.toml"
+HUB_CONFIG = ETC / "jupyterhub_config.py"
+ADDITIONS = ETC / "jupyterhub_config.d"
+TEMPLATES = ETC / "templates"
+APPLICATIONS = ETC / "apps.d"
+SUDOERS = Path("/etc/sudoers.d/unixspawner")
+PAM = Path("/etc/pam.d")
+
+STATE = Path("/var/lib/unixspawner")
+LOGS = Path("/var/log/unixspawner")
+HUB_LOG = LOGS / "hub.log"
+DEMO_LOG = LOGS / "demo.log"
+
+RUN = Path("/run/unixspawner")
+RUN_TLS = Path("/run/unixspawner-tls")
+RUN_DEMO = Path("/run/unixspawner-demo")
+DEMO_SOCKET = RUN_DEMO / "demo.sock"
+
+PYTHON = "/usr/bin/python3"
+SUDO = "/usr/bin/sudo"

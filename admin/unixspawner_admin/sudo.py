@@ -1,0 +1,46 @@
+"""The sudo of this machine: which one it is, and whether it accepts our rules."""
+
+import functools
+from pathlib import Path
+
+from . import system
+from .errors import AdminError
+from .options import Options
+from .paths import LIBEXEC, SUDO
+
+_VISUDO = "/usr/sbin/visudo"
+
+
+@functools.cache
+def is_sudo_rs() -> bool:
+    """sudo-rs knows no pam_service; it opens the session of the service `sudo`."""
+    return system.try_run([SUDO, "--version"])[1].startswith("sudo-rs")
+
+
+def require_valid(path: Path) -> None:
+    """Refuse rules that sudo does not accept: a broken file in sudoers.d can lock everybody out."""
+    status, output = system.try_run([_VISUDO, "-c", "-f", str(path)])
+    if status != 0:
+        raise AdminError(f"sudo does not accept the rules, so they were not installed: {output}")
+
+
+def expected_rules(options: Options, checking_account: str, is_rs: bool) -> list[str]:
+    """Our rules in the words of `sudo -l`; sudo-rs does not list that no argument is allowed."""
+    mediator = f"{LIBEXEC}/mediator"
+    no_arguments = "" if is_rs else ' ""'
+    return [
+        f"(%{options.users_group}) NOPASSWD: {mediator} start, {mediator} stop",
+        f"(ALL, !root, !#0) NOPASSWD: {mediator} stop",
+        f"({checking_account}) NOPASSWD: {LIBEXEC}/authenticate{no_arguments}",
+    ]
+
+
+def listed_rules(output: str) -> list[str]:
+    """The rules that `sudo -l -U` lists, one line each, blanks as in ours. Pure."""
+    rules: list[str] = []
+    for line in output.splitlines():
+        if line.startswith("    ("):
+            rules.append(line.strip())
+        elif rules and line.startswith("        "):  # a long rule goes on
+            rules[-1] += " " + line.strip()
+    return rules

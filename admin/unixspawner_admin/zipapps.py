@@ -1,0 +1,59 @@
+"""Builds the two privileged programs: single files, the same bytes each time. Pure.
+
+Each module is there as source, for whoever reads it, and compiled, so that it loads fast. A Python
+of another version passes over the compiled form.
+"""
+
+import importlib.util
+import io
+import marshal
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+SHEBANG = b"#!/usr/bin/python3 -IS\n"
+PACKAGE = "unixspawner_mediator"
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can express
+_UNCHECKED_HASH = 1  # PEP 552: compiled for exactly this source, do not look at times
+_MARSHAL_WITHOUT_REFERENCES = 2  # later formats depend on reference counts, hence on chance
+
+
+def mediator(source: Path) -> bytes:
+    """The verbs start and stop. It never loads the password checks."""
+    modules = [path for path in _modules(source) if path.name != "authenticate.py"]
+    return _build(modules, "__main__", [])
+
+
+def authenticate(source: Path, pamela: tuple[str, bytes]) -> bytes:
+    return _build(_modules(source), "authenticate", [pamela])
+
+
+def _modules(source: Path) -> list[Path]:
+    return sorted((source / PACKAGE).glob("*.py"))
+
+
+def _build(modules: Iterable[Path], entry: str, extra: Iterable[tuple[str, bytes]]) -> bytes:
+    main = f"import sys\n\nfrom {PACKAGE}.{entry} import main\n\nsys.exit(main())\n"
+    contents = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in modules}
+    contents |= {"__main__.py": main.encode()} | dict(extra)
+    buffer = io.BytesIO(SHEBANG)
+    buffer.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
+        for name, source in sorted(contents.items()):
+            _add(archive, name, source)
+            _add(archive, name + "c", _compile(name, source))
+    return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _TIME)
+    entry.create_system = 3  # Unix
+    entry.external_attr = 0o100644 << 16
+    archive.writestr(entry, content)
+
+
+def _compile(name: str, source: bytes) -> bytes:
+    code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+    header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH.to_bytes(4, "little")
+    body = marshal.dumps(code, _MARSHAL_WITHOUT_REFERENCES)
+    return header + importlib.util.source_hash(source) + body

@@ -1,0 +1,85 @@
+"""The hub's configuration, read by JupyterHub as the hub's account.
+
+Your own settings belong in files of their own, /etc/unixspawner/jupyterhub_config.d/*.py, which are
+read after this one in the order of their names. Addresses, groups and certificates are options of
+the installer: run `./install --port 8080` and the like, and this file finds them in install.toml.
+"""
+
+import os
+import socket
+import stat
+import sys
+import tomllib
+from pathlib import Path
+
+c = get_config()  # noqa: F821  given by JupyterHub
+
+ETC = Path("/etc/unixspawner")
+STATE = Path("/var/lib/unixspawner")
+RUN = Path("/run/unixspawner")
+RELEASE = Path(sys.prefix)  # the release that this hub runs from, its proxy included
+
+with (ETC / "install.toml").open("rb") as file:
+    options = tomllib.load(file)
+
+
+def unix_url(path: Path) -> str:
+    return "http+unix://" + str(path).replace("/", "%2F")
+
+
+# The public address: the only one on the network. Everything else listens on Unix sockets.
+scheme = "https" if options["tls_cert"] else "http"
+address = f"[{options['bind']}]" if ":" in options["bind"] else options["bind"]
+c.JupyterHub.bind_url = f"{scheme}://{address}:{options['port']}{options['base_url']}"
+if options["tls_cert"]:
+    # copies that the hub's account may read; the service makes them at each start
+    c.JupyterHub.ssl_cert = "/run/unixspawner-tls/cert.pem"
+    c.JupyterHub.ssl_key = "/run/unixspawner-tls/key.pem"
+
+# The hub's API, for the servers. /run/unixspawner lets only members of the users' group pass.
+c.JupyterHub.hub_bind_url = unix_url(RUN / "hub.sock")
+c.JupyterHub.hub_connect_url = unix_url(RUN / "hub.sock")
+c.JupyterHub.hub_socket_mode = 0o666
+
+# The proxy, from the same release, and the pid by which a hub finds one that was left over.
+c.ConfigurableHTTPProxy.command = [
+    str(RELEASE / "bin/node"),
+    str(RELEASE / "node_modules/.bin/configurable-http-proxy"),
+]
+c.ConfigurableHTTPProxy.api_url = unix_url(RUN / "proxy-api.sock")
+c.ConfigurableHTTPProxy.command_umask = 0o077
+c.ConfigurableHTTPProxy.pid_file = str(RUN / "proxy.pid")
+
+# State. An older database is upgraded at start, after a copy has been made of it.
+c.JupyterHub.db_url = f"sqlite:///{STATE / 'jupyterhub.sqlite'}"
+c.JupyterHub.cookie_secret_file = str(STATE / "jupyterhub_cookie_secret")
+c.JupyterHub.upgrade_db = True
+
+# People: who signs in, and what runs for them.
+c.JupyterHub.authenticator_class = "unixspawner"
+c.UnixAuthenticator.users_group = options["users_group"]
+c.UnixAuthenticator.admins_group = options["admins_group"]
+c.JupyterHub.spawner_class = "unixspawner"
+c.JupyterHub.allow_named_servers = True
+# A restart of this service leaves everybody's servers alone.
+c.JupyterHub.cleanup_servers = False
+
+# Pages: ours first, JupyterHub's own for the rest.
+c.JupyterHub.template_paths = [str(ETC / "templates")]
+c.JupyterHub.template_vars = {"machine": socket.gethostname()}
+
+
+def read_addition(path: Path) -> None:
+    """Read one file of jupyterhub_config.d, if nobody but root can have written it."""
+    status = path.stat()
+    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        sys.exit(
+            f"{path} must belong to root and be writable by root alone; the hub does not start."
+        )
+    load_subconfig(str(path))  # noqa: F821  given by JupyterHub
+
+
+for addition in sorted((ETC / "jupyterhub_config.d").glob("*.py")):
+    if os.path.basename(addition).startswith("."):
+        continue
+    read_addition(addition)

@@ -1,0 +1,43 @@
+"""The privileged programs as single files: the same bytes each time, and no more than needed."""
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+from unixspawner_admin import zipapps
+
+SOURCE = Path(__file__).parents[3] / "mediator"
+
+
+def names(tmp_path: Path, content: bytes) -> set[str]:
+    path = tmp_path / "app"
+    path.write_bytes(content)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return set(archive.namelist())
+
+
+def test_the_same_sources_give_the_same_bytes() -> None:
+    assert zipapps.mediator(SOURCE) == zipapps.mediator(SOURCE)
+
+
+def test_the_mediator_cannot_check_passwords(tmp_path: Path) -> None:
+    found = names(tmp_path, zipapps.mediator(SOURCE))
+    assert "unixspawner_mediator/start.py" in found
+    assert not {name for name in found if "authenticate" in name or "pamela" in name}
+
+
+def test_authenticate_carries_pamela(tmp_path: Path) -> None:
+    found = names(tmp_path, zipapps.authenticate(SOURCE, ("pamela.py", b"")))
+    assert {"pamela.py", "unixspawner_mediator/authenticate.py"} <= found
+
+
+def test_it_runs_isolated_and_names_the_system_s_python(tmp_path: Path) -> None:
+    content = zipapps.mediator(SOURCE)
+    assert content.startswith(b"#!/usr/bin/python3 -IS\n")
+    path = tmp_path / "mediator"
+    path.write_bytes(content)
+    command = ["/usr/bin/python3", "-IS", str(path), "dance"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "start or stop" in result.stderr
