@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import socket
 import socketserver
+from typing import Any
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
@@ -35,7 +36,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
     def get_request(self) -> tuple[socket.socket, str]:
         return self.socket.accept()
 
-    def close_request(self, request: socket.socket) -> None:
+    def close_request(self, request: Any) -> None:
         request.close()
 
 

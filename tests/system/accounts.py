@@ -1,0 +1,111 @@
+"""Real Unix accounts for the tests: made, changed, restored and removed.
+
+Run by pytest as root. Every account carries a mark in its GECOS field; nothing without the mark is
+ever changed or removed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from tests.system.host import Host, wait_for
+
+MARK = "unixspawner system test"
+NAMES = ("alice", "bob", "carol", "mallory")
+
+
+@dataclass(frozen=True)
+class Account:
+    name: str
+    uid: int
+    home: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """alice and bob are members, carol is an administrator and a member, mallory is neither."""
+
+    alice: Account
+    bob: Account
+    carol: Account
+    mallory: Account
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter((self.alice, self.bob, self.carol, self.mallory))
+
+
+def _is_ours(host: Host, name: str) -> bool:
+    entry = host.run("getent", "passwd", name, check=False).out
+    return entry.split(":")[4:5] == [MARK]
+
+
+def _exists(host: Host, name: str) -> bool:
+    return host.run("getent", "passwd", name, check=False).status == 0
+
+
+def create(host: Host, name: str, groups: tuple[str, ...]) -> Account:
+    """Make one account; a leftover of an earlier run is replaced, anybody else's is not touched."""
+    if _exists(host, name):
+        assert _is_ours(host, name), f"{name} is somebody's account: use a throw-away machine"
+        remove(host, name)
+    supplementary = ("-G", ",".join(groups)) if groups else ()
+    host.run("useradd", "-m", "-U", "-s", "/bin/bash", "-c", MARK, *supplementary, name)
+    password = secrets.token_urlsafe(16)
+    host.run("chpasswd", stdin=f"{name}:{password}\n")
+    _, _, uid, _, _, home, _ = host.run("getent", "passwd", name).out.strip().split(":")
+    return Account(name, int(uid), home, password)
+
+
+def remove(host: Host, name: str) -> None:
+    """End the account's processes and remove it with its home."""
+    assert _is_ours(host, name), name
+    end_processes(host, name)
+    host.run("userdel", "-r", name, check=False)
+    assert not _exists(host, name)
+
+
+def end_processes(host: Host, name: str) -> None:
+    """KILL whatever runs as the account, and wait until nothing does."""
+    host.run("pkill", "-KILL", "-U", name, check=False)
+    wait_for(f"the end of the processes of {name}", lambda: not processes(host, name))
+
+
+def processes(host: Host, name: str) -> list[str]:
+    """The command lines of everything that runs as the account, zombies left out."""
+    lines = host.run("ps", "-U", name, "-o", "stat=,pid=,args=", check=False).out.splitlines()
+    return [line.strip() for line in lines if not line.startswith("Z")]
+
+
+@contextmanager
+def changed(host: Host, change: tuple[str, ...], restore: tuple[str, ...]) -> Iterator[None]:
+    """Run one command now and another one afterwards, whatever happens in between."""
+    host.run(*change)
+    try:
+        yield
+    finally:
+        host.run(*restore)
+
+
+@contextmanager
+def replaced_file(host: Host, path: str, content: str | None) -> Iterator[None]:
+    """Give a file other content (None: take it away), and put the very same file back afterwards.
+
+    The new file keeps owner and mode. The old one waits outside of /etc, where nothing reads it.
+    """
+    shelter = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
+    host.run("cp", "-a", "--", path, f"{shelter}/kept")
+    try:
+        if content is None:
+            host.run("rm", "--", path)
+        else:
+            host.run("tee", "--", path, stdin=content)
+        yield
+    finally:
+        host.run("cp", "-a", "--", f"{shelter}/kept", f"{path}.new")
+        host.run("mv", "--", f"{path}.new", path)
+        with suppress(AssertionError):
+            host.run("rm", "-r", "--", shelter)

@@ -1,0 +1,56 @@
+"""What a test could leave on the machine, and how it is cleared away.
+
+Run by pytest as root.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from tests.system.accounts import NAMES, processes
+from tests.system.browserless import Browserless
+from tests.system.database import server_tokens
+from tests.system.host import Host, wait_for
+from tests.system.service import RUN
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Sockets of servers, processes of the tests' people, tokens of servers, helper files."""
+
+    sockets: tuple[str, ...]
+    processes: tuple[str, ...]
+    tokens: tuple[str, ...]
+    test_files: tuple[str, ...]
+
+    @classmethod
+    def of(cls, host: Host) -> Self:
+        return cls(
+            sockets=lines(host.run("find", f"{RUN}/servers", "-mindepth", "1").out),
+            processes=tuple(line for name in NAMES for line in processes(host, name)),
+            tokens=server_tokens(host),
+            test_files=lines(host.run("find", "/var/tmp", "-name", "unixspawner-test.*").out),
+        )
+
+
+def lines(text: str) -> tuple[str, ...]:
+    return tuple(sorted(text.splitlines()))
+
+
+def clear_away(host: Host, administrator: Browserless) -> None:
+    """Stop every server of the tests' people, as an administrator does."""
+    for name in NAMES:
+        if administrator.fetch("GET", f"hub/api/users/{name}").status_code == 404:
+            continue
+        for server in administrator.servers(name):
+            administrator.stop(name, server)
+        wait_for_the_end(host, administrator, name)
+
+
+def wait_for_the_end(host: Host, administrator: Browserless, name: str) -> None:
+    def ended() -> bool:
+        running = [s for s in administrator.servers(name).values() if not s["stopped"]]
+        return not running and not processes(host, name)
+
+    wait_for(f"the end of the servers of {name}", ended)

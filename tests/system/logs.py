@@ -1,0 +1,85 @@
+"""What the hub and sudo have written down since a moment. Run by pytest as root."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Self
+
+from tests.system.host import Host, wait_for
+from tests.system.service import options
+
+HUB_LOG = "/var/log/unixspawner/hub.log"
+SUDO_LOG = "/var/log/unixspawner-test-sudo.log"
+# Read after ours, because sudo takes the files of the folder in the order of their names.
+SUDO_LOG_RULE = "/etc/sudoers.d/unixspawner_test_log"
+
+
+def has_systemd(host: Host) -> bool:
+    return host.run("test", "-d", "/run/systemd/system", check=False).status == 0
+
+
+@dataclass(frozen=True)
+class HubLog:
+    """The hub's log from a moment on: the journal where there is one, else the file."""
+
+    host: Host
+    start: str
+    in_journal: bool
+
+    @classmethod
+    def from_now(cls, host: Host) -> Self:
+        if has_systemd(host):
+            out = host.run("journalctl", "-n", "0", "--show-cursor", "-q").out
+            return cls(host, out.partition("cursor: ")[2].strip(), True)
+        return cls(host, host.run("stat", "-c", "%s", HUB_LOG).out.strip(), False)
+
+    def text(self) -> str:
+        if self.in_journal:
+            command = ("journalctl", "-u", "unixspawner", "-o", "cat", "--after-cursor", self.start)
+            return self.host.run(*command).out
+        return self.host.run("tail", "-c", f"+{int(self.start) + 1}", HUB_LOG).out
+
+    def wait_for(self, wanted: str) -> None:
+        wait_for(f"{wanted!r} in the hub's log", lambda: wanted in self.text())
+
+
+@dataclass(frozen=True)
+class SudoLog:
+    """What sudo let the hub's account do or did not, one record a line."""
+
+    host: Host
+    offset: int = 0
+
+    def from_now(self) -> Self:
+        return replace(self, offset=len(self._all()))
+
+    def records(self) -> list[str]:
+        # A record longer than sudo's line width goes on in the next line, indented.
+        joined = re.sub(r"\n\s+", " ", self._all()[self.offset :])
+        return [line for line in joined.splitlines() if line.strip()]
+
+    def commands(self) -> list[str]:
+        """What was run or refused: "USER=alice COMMAND=/path/mediator start" and its like."""
+        return [re.sub(r"^.*?(USER=\S+) ; ", r"\1 ", record) for record in self.records()]
+
+    def mediator_calls(self) -> list[str]:
+        return [record for record in self.records() if "/mediator" in record]
+
+    def _all(self) -> str:
+        return self.host.run("cat", SUDO_LOG, check=False).out
+
+
+@contextmanager
+def sudo_log(host: Host) -> Iterator[SudoLog]:
+    """Let sudo keep a log of the hub's account while the tests run, beside syslog."""
+    rule = f"Defaults:{options(host).hub_account} logfile={SUDO_LOG}, loglinelen=0\n"
+    host.run("install", "-m", "0440", "/dev/stdin", f"{SUDO_LOG_RULE}.new", stdin=rule)
+    host.run("visudo", "-cqf", f"{SUDO_LOG_RULE}.new")
+    host.run("mv", f"{SUDO_LOG_RULE}.new", SUDO_LOG_RULE)
+    try:
+        yield SudoLog(host)
+    finally:
+        host.run("rm", "-f", SUDO_LOG_RULE, SUDO_LOG)

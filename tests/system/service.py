@@ -1,0 +1,95 @@
+"""The service under test, installed from this clone by its own installer.
+
+Run by pytest as root. A service that was here before stays here; one that the tests installed is
+uninstalled and purged when they are over.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from tests.system.host import Host, Result, wait_for
+
+CLONE = Path(__file__).resolve().parents[2]
+INSTALL_TOML = "/etc/unixspawner/install.toml"
+RUN = "/run/unixspawner"
+DEMO_SOCKET = "/run/unixspawner-demo/demo.sock"
+MEDIATOR = "/usr/local/libexec/unixspawner/mediator"
+AUTHENTICATE = "/usr/local/libexec/unixspawner/authenticate"
+MEDIATOR_TOML = "/etc/unixspawner/mediator.toml"
+SUDOERS = "/etc/sudoers.d/unixspawner"
+DATABASE = "/var/lib/unixspawner/jupyterhub.sqlite"
+INSTALL_DEADLINE = 900.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the installer was told, as far as tests need it."""
+
+    bind: str
+    port: int
+    base_url: str
+    tls: bool
+    users_group: str
+    admins_group: str
+    hub_account: str
+    pam_account: str
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.bind}:{self.port}{self.base_url}"
+
+
+def options(host: Host) -> Options:
+    """Read what the installer wrote down."""
+    table = tomllib.loads(host.run("cat", INSTALL_TOML).out)
+    return Options(
+        bind=str(table["bind"]),
+        port=int(table["port"]),
+        base_url=str(table["base_url"]),
+        tls=bool(table["tls_cert"]),
+        users_group=str(table["users_group"]),
+        admins_group=str(table["admins_group"]),
+        hub_account=str(table["hub_account"]),
+        pam_account=str(table["pam_account"]),
+    )
+
+
+def is_installed(host: Host) -> bool:
+    return host.run("test", "-e", INSTALL_TOML, check=False).status == 0
+
+
+def install(host: Host, *arguments: str, check: bool = True) -> Result:
+    """Run this clone's installer."""
+    command = (str(CLONE / "install"), *arguments)
+    return host.run(*command, check=check, timeout=INSTALL_DEADLINE)
+
+
+def uninstall(host: Host, *arguments: str) -> Result:
+    return host.run("unixspawner", "uninstall", "--yes", *arguments, timeout=INSTALL_DEADLINE)
+
+
+@contextmanager
+def installed(host: Host) -> Iterator[str]:
+    """The service of this clone, with the demo, ready to be asked. Yields its URL."""
+    was_here = is_installed(host)
+    install(host, "--demo")
+    url = options(host).url
+    wait_for("the sign-in page", lambda: answers(url))
+    try:
+        yield url
+    finally:
+        if not was_here:
+            uninstall(host, "--purge")
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}hub/login").status_code == 200
+    except httpx.TransportError:
+        return False

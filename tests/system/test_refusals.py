@@ -1,0 +1,312 @@
+"""Every refusal: one plain sentence, the same on the page and in the log, and nothing left behind.
+
+That nothing is left behind is compared after each test by the fixture `nothing_left_behind`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from tests.system.accounts import Account, Accounts, changed, replaced_file
+from tests.system.browserless import Browserless, login_error, text_of
+from tests.system.conftest import OpenBrowser
+from tests.system.database import known_users
+from tests.system.host import Host
+from tests.system.logs import HubLog, SudoLog
+from tests.system.service import MEDIATOR_TOML, SUDOERS, options
+
+WRONG = (
+    "Wrong user name or password. If you are sure of both, your account may be locked: "
+    "ask your administrator."
+)
+SUDO_REFUSED = (
+    "The hub is not allowed to start servers on this machine: "
+    "ask your administrator to run `unixspawner doctor`."
+)
+PROGRAM_MISSING = (
+    "The server's program could not be started: ask your administrator to run `unixspawner doctor`."
+)
+
+Trouble = Callable[[Host, Account], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is wrong with bob, and what he is told."""
+
+    name: str
+    trouble: Trouble
+    sentence: str
+
+
+def _shell(host: Host, bob: Account) -> AbstractContextManager[None]:
+    change = ("usermod", "-s", "/usr/sbin/nologin", bob.name)
+    return changed(host, change, ("usermod", "-s", "/bin/bash", bob.name))
+
+
+def _locked(host: Host, bob: Account) -> AbstractContextManager[None]:
+    return changed(host, ("usermod", "-L", bob.name), ("usermod", "-U", bob.name))
+
+
+def _expired(host: Host, bob: Account) -> AbstractContextManager[None]:
+    return changed(host, ("chage", "-E", "0", bob.name), ("chage", "-E", "-1", bob.name))
+
+
+def _password_expired(host: Host, bob: Account) -> AbstractContextManager[None]:
+    today = host.run("date", "+%F").out.strip()
+    return changed(host, ("chage", "-d", "0", bob.name), ("chage", "-d", today, bob.name))
+
+
+def _not_a_member(host: Host, bob: Account) -> AbstractContextManager[None]:
+    group = options(host).users_group
+    leave, join = ("gpasswd", "-d", bob.name, group), ("usermod", "-aG", group, bob.name)
+    return changed(host, leave, join)
+
+
+def _home_missing(host: Host, bob: Account) -> AbstractContextManager[None]:
+    elsewhere = f"{bob.home}.elsewhere"
+    return changed(host, ("mv", bob.home, elsewhere), ("mv", elsewhere, bob.home))
+
+
+def _home_of_another(host: Host, bob: Account) -> AbstractContextManager[None]:
+    mode = host.run("stat", "-c", "%a", bob.home).out.strip()
+    script = 'chown "$1" "$2" && chmod "$3" "$2"'
+    shell = ("sh", "-c", script, "sh")
+    change = (*shell, "root:root", bob.home, "700")
+    return changed(host, change, (*shell, f"{bob.name}:{bob.name}", bob.home, mode))
+
+
+def _home_closed(host: Host, bob: Account) -> AbstractContextManager[None]:
+    mode = host.run("stat", "-c", "%a", bob.home).out.strip()
+    return changed(host, ("chmod", "0", bob.home), ("chmod", mode, bob.home))
+
+
+def _no_sudo_rule(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return replaced_file(host, SUDOERS, None)
+
+
+def _broken_sudo_rule(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return replaced_file(host, SUDOERS, "this is no rule\n")
+
+
+@contextmanager
+def _mediator_toml(host: Host, command: str) -> Iterator[None]:
+    lines = host.run("cat", MEDIATOR_TOML).out.splitlines()
+    kept = [line for line in lines if not line.startswith("command")]
+    with replaced_file(host, MEDIATOR_TOML, "\n".join([*kept, f"command = {command}", ""])):
+        yield
+
+
+def _program_missing(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return _mediator_toml(host, '["/usr/local/libexec/unixspawner/no-such-program"]')
+
+
+def _program_dies(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    script = "echo one >&2; echo the last words of the server >&2; exit 3"
+    return _mediator_toml(host, f'["/bin/sh", "-c", "{script}"]')
+
+
+def _mediator_toml_broken(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return replaced_file(host, MEDIATOR_TOML, "surprise = 1\n")
+
+
+AT_SIGN_IN = [
+    Refusal("locked", _locked, WRONG),
+    Refusal("expired", _expired, "The account bob has expired: ask your administrator."),
+    Refusal(
+        "password expired",
+        _password_expired,
+        "Your password has expired: change it with ssh or passwd, then sign in again.",
+    ),
+    Refusal(
+        "no login shell",
+        _shell,
+        "The account bob may not log in on this machine (its shell is /usr/sbin/nologin): "
+        "ask your administrator.",
+    ),
+    Refusal(
+        "not a member",
+        _not_a_member,
+        "bob is not a member of the group jupyterhub-users: ask your "
+        "administrator to run `usermod -aG jupyterhub-users bob`.",
+    ),
+]
+AT_START = [
+    Refusal(
+        "home missing",
+        _home_missing,
+        "Your home directory /home/bob does not exist: ask your administrator.",
+    ),
+    Refusal(
+        "home of another",
+        _home_of_another,
+        "You may not enter your home directory /home/bob: ask your administrator "
+        "to check its owner and permissions.",
+    ),
+    Refusal(
+        "home closed",
+        _home_closed,
+        "You may not enter your home directory /home/bob: ask your administrator "
+        "to check its owner and permissions.",
+    ),
+    Refusal("no sudo rule", _no_sudo_rule, SUDO_REFUSED),
+    Refusal("broken sudo rule", _broken_sudo_rule, SUDO_REFUSED),
+    Refusal("program missing", _program_missing, PROGRAM_MISSING),
+    Refusal("program dies", _program_dies, "the last words of the server"),
+    Refusal(
+        "mediator.toml broken",
+        _mediator_toml_broken,
+        "This service is not configured correctly: ask your administrator to run "
+        "`unixspawner doctor`.",
+    ),
+]
+
+
+def names(refusals: list[Refusal]) -> list[str]:
+    return [refusal.name for refusal in refusals]
+
+
+def assert_not_signed_in(person: Browserless) -> None:
+    assert person.go("hub/home").url.path.endswith("/hub/login")
+
+
+def test_a_wrong_password_is_refused_in_one_sentence(
+    accounts: Accounts, browser: OpenBrowser, hub_log: HubLog, sudo_calls: SudoLog
+) -> None:
+    bob = browser()
+    answer = bob.submit_sign_in("bob", accounts.alice.password)
+    assert answer.status_code == 403
+    assert login_error(answer) == WRONG
+    hub_log.wait_for(WRONG)
+    assert sudo_calls.mediator_calls() == []
+    assert_not_signed_in(bob)
+
+
+def test_an_unknown_name_gets_the_same_sentence_as_a_wrong_password(
+    host: Host, browser: OpenBrowser, hub_log: HubLog
+) -> None:
+    answer = browser().submit_sign_in("nobody-of-that-name", "x")
+    assert (answer.status_code, login_error(answer)) == (403, WRONG)
+    hub_log.wait_for(WRONG)
+    assert "nobody-of-that-name" not in known_users(host)
+
+
+def test_somebody_outside_of_the_group_is_told_what_to_ask_for(
+    host: Host,
+    accounts: Accounts,
+    browser: OpenBrowser,
+    hub_log: HubLog,
+    sudo_calls: SudoLog,
+) -> None:
+    mallory = browser()
+    answer = mallory.submit_sign_in("mallory", accounts.mallory.password)
+    group = options(host).users_group
+    sentence = (
+        f"mallory is not a member of the group {group}: "
+        f"ask your administrator to run `usermod -aG {group} mallory`."
+    )
+    assert (answer.status_code, login_error(answer)) == (403, sentence)
+    hub_log.wait_for(sentence)
+    assert sudo_calls.mediator_calls() == []
+    assert "mallory" not in known_users(host)
+    assert_not_signed_in(mallory)
+
+
+def test_somebody_outside_of_the_group_learns_nothing_without_the_password(
+    browser: OpenBrowser,
+) -> None:
+    assert login_error(browser().submit_sign_in("mallory", "wrong")) == WRONG
+
+
+@pytest.mark.parametrize("refusal", AT_SIGN_IN, ids=names(AT_SIGN_IN))
+def test_refused_at_sign_in(
+    host: Host,
+    accounts: Accounts,
+    browser: OpenBrowser,
+    hub_log: HubLog,
+    sudo_calls: SudoLog,
+    refusal: Refusal,
+) -> None:
+    bob = browser()
+    with refusal.trouble(host, accounts.bob):
+        answer = bob.submit_sign_in("bob", accounts.bob.password)
+    assert (answer.status_code, login_error(answer)) == (403, refusal.sentence)
+    hub_log.wait_for(refusal.sentence)
+    assert sudo_calls.mediator_calls() == []
+    assert_not_signed_in(bob)
+
+
+def spawn_answer(person: Browserless) -> httpx.Response:
+    """Ask for a server; where that takes longer, wait for it to fail and look at its page."""
+    answer = person.go("hub/spawn/bob")
+    if "/hub/spawn-pending/" in answer.url.path:
+        assert [event.failed for event in person.progress("bob")][-1:] in ([True], [])
+        answer = person.go("hub/spawn-pending/bob")
+    return answer
+
+
+@pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
+def test_refused_at_start(
+    host: Host, accounts: Accounts, browser: OpenBrowser, hub_log: HubLog, refusal: Refusal
+) -> None:
+    bob = browser()
+    bob.sign_in_only(accounts.bob)
+    with refusal.trouble(host, accounts.bob):
+        answer = spawn_answer(bob)
+    assert answer.status_code in (403, 500)
+    assert refusal.sentence in text_of(answer.text)
+    hub_log.wait_for(refusal.sentence)
+
+
+@pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
+def test_the_api_gives_the_same_sentence(
+    host: Host, accounts: Accounts, browser: OpenBrowser, refusal: Refusal
+) -> None:
+    bob = browser()
+    bob.sign_in_only(accounts.bob)
+    with refusal.trouble(host, accounts.bob):
+        answer = bob.fetch("POST", "hub/api/users/bob/server")
+        if answer.status_code == 202:
+            events = list(bob.progress("bob"))
+            assert events[-1].failed
+            assert refusal.sentence in events[-1].message
+            return
+    assert answer.status_code in (403, 500)
+    assert refusal.sentence in answer.json()["message"]
+
+
+@pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
+def test_once_the_trouble_is_over_the_same_person_is_served(
+    host: Host, accounts: Accounts, browser: OpenBrowser, refusal: Refusal
+) -> None:
+    bob = browser()
+    bob.sign_in_only(accounts.bob)
+    with refusal.trouble(host, accounts.bob):
+        assert spawn_answer(bob).status_code in (403, 500)
+    assert '<span id="name">bob</span>' in bob.start("bob").text
+
+
+def test_without_a_sudo_rule_nobody_signs_in_and_the_sentence_is_not_about_passwords(
+    host: Host, accounts: Accounts, browser: OpenBrowser, hub_log: HubLog
+) -> None:
+    bob = browser()
+    with _no_sudo_rule(host, accounts.bob):
+        answer = bob.submit_sign_in("bob", accounts.bob.password)
+    assert answer.status_code == 403
+    assert login_error(answer) == SUDO_REFUSED
+    hub_log.wait_for(SUDO_REFUSED)
+    assert_not_signed_in(bob)
+
+
+def test_a_home_that_cannot_be_written_still_gets_a_server(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    mode = host.run("stat", "-c", "%a", accounts.bob.home).out.strip()
+    host.run("rm", "-rf", f"{accounts.bob.home}/.local")
+    change, restore = ("chmod", "555", accounts.bob.home), ("chmod", mode, accounts.bob.home)
+    with changed(host, change, restore):
+        assert '<span id="name">bob</span>' in browser().sign_in(accounts.bob).text

@@ -1,0 +1,149 @@
+"""What the hub's account may do through sudo: three things, and nothing else.
+
+Run as the hub's account, the way somebody would who has broken into the hub.
+"""
+
+from __future__ import annotations
+
+import pytest
+from tests.system.accounts import Accounts
+from tests.system.as_hub import SUDO, Order, Outcome, authenticate, do, mediator, message
+from tests.system.host import Host
+from tests.system.service import AUTHENTICATE, MEDIATOR, options
+
+ALICE = (SUDO, "-n", "-u", "alice")
+# Each of these was tried, and each must end without any of our programs having run.
+FORBIDDEN: dict[str, tuple[str, ...]] = {
+    "a program as root": (SUDO, "-n", "id"),
+    "a shell as root": (SUDO, "-n", "-s"),
+    "a login as root": (SUDO, "-n", "-i"),
+    "a program as a member": (*ALICE, "id"),
+    "a shell as a member": (*ALICE, "-s"),
+    "a login as a member": (*ALICE, "-i"),
+    "a shell's command as a member": (*ALICE, "/bin/sh", "-c", "id"),
+    "python as a member": (*ALICE, "/usr/bin/python3", MEDIATOR, "start"),
+    "the mediator without a verb": (*ALICE, MEDIATOR),
+    "the mediator with another verb": (*ALICE, MEDIATOR, "restart"),
+    "the mediator with two verbs": (*ALICE, MEDIATOR, "start", "stop"),
+    "the mediator with an option": (*ALICE, MEDIATOR, "start", "--help"),
+    "the mediator with an empty argument": (*ALICE, MEDIATOR, "start", ""),
+    "the mediator with a verb in capitals": (*ALICE, MEDIATOR, "START"),
+    "the mediator by another path": (*ALICE, f"/usr/local/../local{MEDIATOR[10:]}", "start"),
+    "a look-alike of the mediator": (*ALICE, "/tmp/mediator", "start"),
+    "start as root": (SUDO, "-n", MEDIATOR, "start"),
+    "start as root by name": (SUDO, "-n", "-u", "root", MEDIATOR, "start"),
+    "start as root by number": (SUDO, "-n", "-u", "#0", MEDIATOR, "start"),
+    "start as -1": (SUDO, "-n", "-u", "#-1", MEDIATOR, "start"),
+    "start as 2^32-1": (SUDO, "-n", "-u", "#4294967295", MEDIATOR, "start"),
+    "start as somebody outside of the group": mediator("start", "mallory"),
+    "start as a service": mediator("start", "daemon"),
+    "start with a group": mediator("start", "alice", "-g", "root"),
+    "start with the shadow group": mediator("start", "alice", "-g", "shadow"),
+    "stop as root": (SUDO, "-n", MEDIATOR, "stop"),
+    "stop as root by number": (SUDO, "-n", "-u", "#0", MEDIATOR, "stop"),
+    "stop as -1": (SUDO, "-n", "-u", "#-1", MEDIATOR, "stop"),
+    "stop with a group": mediator("stop", "alice", "-g", "root"),
+    "authenticate as root": (SUDO, "-n", AUTHENTICATE),
+    "authenticate as a member": (*ALICE, AUTHENTICATE),
+    "authenticate with an argument": (SUDO, "-n", "-u", "jupyterhub-pam", AUTHENTICATE, "alice"),
+    "a program as the checking account": (SUDO, "-n", "-u", "jupyterhub-pam", "id"),
+    "the shadow file": (SUDO, "-n", "-u", "jupyterhub-pam", "/bin/cat", "/etc/shadow"),
+    "another variable": (*ALICE, "LD_PRELOAD=/tmp/x.so", MEDIATOR, "start"),
+    "a harmless variable": (*ALICE, "UNIXSPAWNER=1", MEDIATOR, "start"),
+    "the whole environment": mediator("start", "alice", "-E"),
+    "a named variable": mediator("start", "alice", "--preserve-env=PYTHONPATH"),
+    "another directory": mediator("start", "alice", "-D", "/tmp"),
+    "another root directory": mediator("start", "alice", "-R", "/tmp"),
+    "open descriptors": mediator("start", "alice", "-C", "100"),
+    "sudoedit": ("/usr/bin/sudoedit", "-n", "/etc/shadow"),
+    "sudo -e as a member": (*ALICE, "-e", "/etc/hosts"),
+    "another's list": (SUDO, "-n", "-l", "-U", "alice"),
+}
+
+
+def attempt(host: Host, command: tuple[str, ...]) -> Outcome:
+    return do(host, Order(command, environment={"PATH": "/usr/bin", "PYTHONPATH": "/tmp"}))
+
+
+@pytest.mark.parametrize("command", FORBIDDEN.values(), ids=FORBIDDEN.keys())
+def test_every_other_use_of_sudo_is_refused(
+    host: Host, accounts: Accounts, command: tuple[str, ...]
+) -> None:
+    outcome = attempt(host, command)
+    assert outcome.status == 1, outcome
+    assert not outcome.mediator_ran, outcome
+    assert outcome.out == ""
+
+
+def test_the_forbidden_forms_name_the_accounts_of_this_machine(host: Host) -> None:
+    assert options(host).pam_account == "jupyterhub-pam"
+
+
+def test_a_member_can_be_started(host: Host, accounts: Accounts) -> None:
+    data = message("start", "alice", version=2)
+    outcome = do(host, Order(mediator("start", "alice"), (data,), ("listener", "status")))
+    assert outcome.answer()["code"] == "bad-request"
+
+
+def test_a_member_can_be_stopped(host: Host, accounts: Accounts) -> None:
+    outcome = do(host, Order(mediator("stop", "alice"), (message("stop"),)))
+    assert outcome.answer()["kind"] == "stopped"
+
+
+def test_somebody_who_left_the_group_can_be_stopped(host: Host, accounts: Accounts) -> None:
+    outcome = do(host, Order(mediator("stop", "mallory"), (message("stop", "mallory"),)))
+    assert outcome.answer() == {"version": 1, "kind": "stopped", "signalled": 0, "log_tail": ""}
+
+
+def test_a_password_can_be_checked(host: Host, accounts: Accounts) -> None:
+    data = message("authenticate", "alice", password=accounts.alice.password)
+    answer = do(host, Order(authenticate(host), (data,))).answer()
+    assert answer == {"version": 1, "kind": "authenticated", "user": "alice"}
+
+
+def test_a_system_account_can_be_asked_to_stop_nothing(host: Host) -> None:
+    outcome = do(host, Order(mediator("stop", "daemon"), (message("stop", "daemon"),)))
+    assert outcome.answer()["code"] == "system-account"
+
+
+def test_keeping_the_hubs_groups_wins_nothing(host: Host, accounts: Accounts) -> None:
+    """sudo -P is open to everybody: the person's server must then not start with other groups."""
+    command = mediator("start", "alice", "-P")
+    outcome = do(host, Order(command, (message("start"),), ("listener", "status")))
+    assert outcome.answer()["kind"] == "refused", outcome
+
+
+def test_sudo_lists_exactly_the_three_rules(host: Host) -> None:
+    listing = attempt(host, (SUDO, "-n", "-l")).out
+    rules = [line.strip() for line in listing.splitlines() if line.strip().startswith("(")]
+    assert rules == [
+        f"(%{options(host).users_group}) NOPASSWD: {MEDIATOR} start, {MEDIATOR} stop",
+        f"(ALL, !root, !#0) NOPASSWD: {MEDIATOR} stop",
+        f'({options(host).pam_account}) NOPASSWD: {AUTHENTICATE} ""',
+    ]
+
+
+@pytest.mark.parametrize("account", ["alice", "mallory", "jupyterhub-pam", "unixspawner-demo"])
+def test_nobody_but_the_hub_gets_anything_from_sudo(
+    host: Host, accounts: Accounts, account: str
+) -> None:
+    for command in (
+        ("sudo", "-n", "-u", "bob", MEDIATOR, "start"),
+        ("sudo", "-n", "-u", "bob", MEDIATOR, "stop"),
+        ("sudo", "-n", "-u", "jupyterhub-pam", AUTHENTICATE),
+        ("sudo", "-n", "id"),
+    ):
+        outcome = host.as_account(account, *command, check=False)
+        assert outcome.status == 1, outcome
+        assert "unixspawner" not in outcome.err.replace("unixspawner-demo", ""), outcome
+
+
+@pytest.mark.parametrize("program", [MEDIATOR, AUTHENTICATE])
+def test_without_sudo_the_programs_do_nothing_for_anybody(
+    host: Host, accounts: Accounts, program: str
+) -> None:
+    words = ("start",) if program == MEDIATOR else ()
+    for environment in ((), ("SUDO_UID=0", "SUDO_USER=jupyterhub")):
+        outcome = host.as_account("mallory", "env", *environment, program, *words, check=False)
+        assert outcome.status == 1, outcome
+        assert outcome.out == ""
