@@ -7,6 +7,7 @@ nothing about an account is told to somebody who does not have its password.
 import sys
 import syslog
 import time
+from collections.abc import Callable
 
 from . import config as configuration
 from . import policy, system
@@ -62,12 +63,20 @@ def _authenticate(config: Config, request: AuthenticateRequest) -> None:
 
 
 def _ask_pam(service: str, request: AuthenticateRequest) -> None:
+    """First the password, then the account: what is wrong with an account is told only then."""
     import pamela  # loads libpam, which the mediator must never do
 
     try:
-        pamela.authenticate(request.user, request.password, service=service)
+        handle = pamela.authenticate(
+            request.user, request.password, service=service, resetcred=0, close=False, check=False
+        )
     except pamela.PAMError as error:
-        raise _explain(request.user, error.errno, str(error)) from None
+        raise _explain(error.errno, f"user={request.user} {error}", _wrong) from None
+    code = pamela.PAM_ACCT_MGMT(handle, 0)
+    detail = f"user={request.user} account: PAM error {code}: {pamela.pam_strerror(handle, code)}"
+    pamela.pam_end(handle, 0)
+    if code != 0:
+        raise _explain(code, detail, _disabled)
 
 
 def _wrong(detail: str) -> Refusal:
@@ -79,24 +88,42 @@ def _wrong(detail: str) -> Refusal:
     )
 
 
-def _explain(user: str, code: int, text: str) -> Refusal:
-    detail = f"user={user} PAM error {code}: {text}"
+def _disabled(detail: str) -> Refusal:
+    """Debian's stack turns whatever is wrong with an account into one code of pam_deny."""
+    sentence = "Your account has expired or is disabled: ask your administrator."
+    return Refusal("account-expired", sentence, detail)
+
+
+_SENTENCES = {
+    PAM_NEW_AUTHTOK_REQD: (
+        "password-expired",
+        "Your password has expired: change it with ssh or passwd, then sign in again.",
+    ),
+    PAM_AUTHTOK_EXPIRED: (
+        "password-expired",
+        "Your password expired too long ago to be changed: ask your administrator.",
+    ),
+    PAM_PERM_DENIED: (
+        "not-permitted",
+        "This machine does not let you sign in now: ask your administrator.",
+    ),
+    PAM_MAXTRIES: (
+        "too-many-attempts",
+        "Too many attempts to sign in: wait a while, then try again.",
+    ),
+    PAM_AUTHINFO_UNAVAIL: (
+        "passwords-unavailable",
+        "Passwords cannot be checked at the moment: ask your administrator.",
+    ),
+}
+
+
+def _explain(code: int, detail: str, otherwise: Callable[[str], Refusal]) -> Refusal:
     if code == PAM_ACCT_EXPIRED:
-        sentence = f"The account {user} has expired: ask your administrator."
-        return Refusal("account-expired", sentence, detail)
-    if code in (PAM_NEW_AUTHTOK_REQD, PAM_AUTHTOK_EXPIRED):
-        sentence = "Your password has expired: change it with ssh or passwd, then sign in again."
-        return Refusal("password-expired", sentence, detail)
-    if code == PAM_PERM_DENIED:
-        sentence = f"This machine does not let {user} sign in now: ask your administrator."
-        return Refusal("not-permitted", sentence, detail)
-    if code == PAM_MAXTRIES:
-        sentence = "Too many attempts to sign in: wait a while, then try again."
-        return Refusal("too-many-attempts", sentence, detail)
-    if code == PAM_AUTHINFO_UNAVAIL:
-        sentence = "Passwords cannot be checked at the moment: ask your administrator."
-        return Refusal("passwords-unavailable", sentence, detail)
-    return _wrong(detail)
+        return _disabled(detail)
+    if code not in _SENTENCES:
+        return otherwise(detail)
+    return Refusal(*_SENTENCES[code], detail)
 
 
 if __name__ == "__main__":

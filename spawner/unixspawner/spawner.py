@@ -149,16 +149,10 @@ class UnixSpawner(SudoSpawner):
             self.log.info("Adopted %s, process %i", self._log_name, self._identity.pid)
 
     def clear_state(self) -> None:
-        """Forget the server, its handle and its socket."""
+        """Forget the server, its handle and its socket; called by the hub after a stop."""
         super().clear_state()
-        if self._process is not None:
-            self._process.close()
-            self._process = None
-        if self._socket_path:
-            sockets.remove(self._socket_path)
-        self._server_id = self._socket_path = ""
+        self._forget_server()
         self._token_id = 0
-        self._identity = None
 
     @property
     def server(self) -> Any:
@@ -249,11 +243,20 @@ class UnixSpawner(SudoSpawner):
         return AskError("ended-early", f"{sentence}. Its last lines: {said}")
 
     async def _clean_up(self) -> None:
-        """After a failed start: no process, no socket."""
+        """After a failed start: no process, no socket, no token."""
         if self._identity is not None:
             with contextlib.suppress(AskError):  # logged where it was raised
                 await self._request_stop()
-        self.clear_state()
+        self._forget_server()
+        self._revoke_token()
+
+    def _forget_server(self) -> None:
+        if self._process is not None:
+            self._process.close()
+        if self._socket_path:
+            sockets.remove(self._socket_path)
+        self._process = self._identity = None
+        self._server_id = self._socket_path = ""
 
     async def _request_stop(self) -> Stopped:
         assert self._identity is not None

@@ -1,0 +1,32 @@
+"""What PAM's answers mean for the person, and what is told to whom."""
+
+import pytest
+
+from unixspawner_mediator import authenticate
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (7, "wrong-password"),  # PAM_AUTH_ERR
+        (10, "wrong-password"),  # PAM_USER_UNKNOWN: who has no account learns no more
+        (4, "wrong-password"),  # PAM_SYSTEM_ERR
+        (6, "not-permitted"),
+        (9, "passwords-unavailable"),
+        (11, "too-many-attempts"),
+        (12, "password-expired"),
+        (13, "account-expired"),
+        (27, "password-expired"),
+    ],
+)
+def test_a_failure_to_authenticate_has_one_sentence(number: int, code: str) -> None:
+    refusal = authenticate._explain(number, "detail", authenticate._wrong)
+    assert (refusal.code, refusal.detail) == (code, "detail")
+    assert refusal.message.endswith(".")
+    assert "\n" not in refusal.message
+
+
+@pytest.mark.parametrize("number", [7, 10, 13])
+def test_with_the_right_password_the_account_is_to_blame(number: int) -> None:
+    refusal = authenticate._explain(number, "detail", authenticate._disabled)
+    assert refusal.code == "account-expired"
