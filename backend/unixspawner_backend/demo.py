@@ -35,7 +35,7 @@ _STYLE = (_PAGE_FILES / "page.css").read_text("utf-8")
 _SCRIPT = (_PAGE_FILES / "page.js").read_text("utf-8")
 
 # A path on this site and nothing else: `//host/` and `/\host/` are other sites to a browser.
-_PREFIX = re.compile(r"/(?:[A-Za-z0-9._~@%+-]+/)*", re.ASCII)
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~@%+-]+)*/?", re.ASCII)
 
 _PROOFS = {
     Proof.KERNEL: "checked by the kernel: a process of this account made this connection",
@@ -77,8 +77,9 @@ def who_am_i(caller: Caller) -> WhoAmI:
 
 def render_page(caller: Caller, forwarded_prefix: str | None) -> str:
     """The page as HTML; its links lead below the gateway's prefix, where we were told one."""
-    behind_gateway = _PREFIX.fullmatch(forwarded_prefix or "") is not None
-    prefix = (forwarded_prefix or "/") if behind_gateway else "/"
+    behind_gateway = bool(forwarded_prefix and _PREFIX.fullmatch(forwarded_prefix))
+    # gateways write it without the slash at its end
+    prefix = f"{(forwarded_prefix or '').rstrip('/')}/" if behind_gateway else "/"
     facts = who_am_i(caller)
     return _PAGE.substitute(
         name=html.escape(facts.name),

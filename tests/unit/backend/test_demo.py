@@ -223,8 +223,9 @@ def links_in(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("prefix", ["/user/alice/", "/lab/user/alice/work/", "/user/alice%40lab/"])
-def test_links_lead_below_the_gateways_prefix(prefix: str) -> None:
-    page = render_page(ALICE, prefix)
+@pytest.mark.parametrize("slash", ["/", ""])
+def test_links_lead_below_the_gateways_prefix(prefix: str, slash: str) -> None:
+    page = render_page(ALICE, prefix.rstrip("/") + slash)
     assert links_in(page) == [
         f"{prefix}page.css",
         f"{prefix}page.js",
@@ -243,7 +244,7 @@ def test_links_lead_below_the_gateways_prefix(prefix: str) -> None:
         "//evil.example/",
         "/\\evil.example/",
         "https://evil.example/",
-        "/x",
+        "x/",
         '/"><script>/',
         "/a//b/",
     ],
