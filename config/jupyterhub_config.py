@@ -5,6 +5,7 @@ read after this one in the order of their names. Addresses, groups and certifica
 the installer: run `./install --port 8080` and the like, and this file finds them in install.toml.
 """
 
+import grp
 import os
 import socket
 import stat
@@ -23,6 +24,15 @@ with (ETC / "install.toml").open("rb") as file:
     options = tomllib.load(file)
 
 
+def checking_account() -> str:
+    """Who checks passwords, as in the sudo rule: root where no group may read the hashes."""
+    try:
+        grp.getgrnam("shadow")
+    except KeyError:
+        return "root"
+    return str(options["pam_account"])
+
+
 def unix_url(path: Path) -> str:
     return "http+unix://" + str(path).replace("/", "%2F")
 
@@ -35,6 +45,8 @@ if options["tls_cert"]:
     # copies that the hub's account may read; the service makes them at each start
     c.JupyterHub.ssl_cert = "/run/unixspawner-tls/cert.pem"
     c.JupyterHub.ssl_key = "/run/unixspawner-tls/key.pem"
+    # every cookie, also the one that guards forms
+    c.JupyterHub.tornado_settings = {"cookie_options": {"secure": True}}
 
 # The hub's API, for the servers. /run/unixspawner lets only members of the users' group pass.
 c.JupyterHub.hub_bind_url = unix_url(RUN / "hub.sock")
@@ -59,7 +71,9 @@ c.JupyterHub.upgrade_db = True
 c.JupyterHub.authenticator_class = "unixspawner"
 c.UnixAuthenticator.users_group = options["users_group"]
 c.UnixAuthenticator.admins_group = options["admins_group"]
+c.UnixAuthenticator.authenticate_account = checking_account()
 c.JupyterHub.spawner_class = "unixspawner"
+c.UnixSpawner.users_group = options["users_group"]
 c.JupyterHub.allow_named_servers = True
 # A restart of this service leaves everybody's servers alone.
 c.JupyterHub.cleanup_servers = False

@@ -4,6 +4,7 @@ The hub never can read a password hash, and learns only yes or no and why. The o
 nothing about an account is told to somebody who does not have its password.
 """
 
+import contextlib
 import sys
 import syslog
 import time
@@ -25,6 +26,7 @@ FAILURE_DELAY = 2.0  # seconds; what pam_unix waits, so that our own refusals lo
 # PAM return codes that speak of the account and not of the password, see pam_acct_mgmt(3)
 PAM_PERM_DENIED, PAM_NEW_AUTHTOK_REQD, PAM_ACCT_EXPIRED, PAM_AUTHTOK_EXPIRED = 6, 12, 13, 27
 PAM_AUTHINFO_UNAVAIL, PAM_MAXTRIES = 9, 11
+PAM_DISALLOW_NULL_AUTHTOK = 0x0001
 
 
 def main() -> int:
@@ -66,17 +68,22 @@ def _ask_pam(service: str, request: AuthenticateRequest) -> None:
     """First the password, then the account: what is wrong with an account is told only then."""
     import pamela  # loads libpam, which the mediator must never do
 
+    conversation = pamela.new_simple_password_conv((request.password,), "utf-8")
+    handle = pamela.pam_start(service, request.user, conv_func=conversation)
+    code = 0
     try:
-        handle = pamela.authenticate(
-            request.user, request.password, service=service, resetcred=0, close=False, check=False
-        )
-    except pamela.PAMError as error:
-        raise _explain(error.errno, f"user={request.user} {error}", _wrong) from None
-    code = pamela.PAM_ACCT_MGMT(handle, 0)
-    detail = f"user={request.user} account: PAM error {code}: {pamela.pam_strerror(handle, code)}"
-    pamela.pam_end(handle, 0)
-    if code != 0:
-        raise _explain(code, detail, _disabled)
+        for ask, flags, otherwise in (
+            # Debian lets accounts without a password in with any: not over a network
+            (pamela.PAM_AUTHENTICATE, PAM_DISALLOW_NULL_AUTHTOK, _wrong),
+            (pamela.PAM_ACCT_MGMT, 0, _disabled),
+        ):
+            code = ask(handle, flags)
+            if code != 0:
+                text = f"PAM error {code}: {pamela.pam_strerror(handle, code)}"
+                raise _explain(code, f"user={request.user} {text}", otherwise)
+    finally:
+        with contextlib.suppress(pamela.PAMError):  # it reports once more what we know
+            pamela.pam_end(handle, code)
 
 
 def _wrong(detail: str) -> Refusal:

@@ -1,0 +1,313 @@
+"""Every command of README.md and docs/ is run as it stands there, on the real system.
+
+Run by pytest as root. tests/unit/docs compares the two tables with the pages. A command that
+another test runs names that test; what a command promises is looked at, not only its exit status.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from tests.system import service
+from tests.system.accounts import Account, Accounts, changed, processes
+from tests.system.browserless import Browserless, login_error
+from tests.system.fixtures import OpenBrowser
+from tests.system.host import Host, Result, wait_for
+from tests.system.logs import has_systemd
+from tests.system.people import is_alive, server_of
+from tests.system.service import AUTHENTICATE, CLONE, MEDIATOR, options
+
+from unixspawner_admin.sudo import listed_rules
+
+PROGRAMS = "/opt/unixspawner/current/bin"
+INSTALL_DEADLINE = service.INSTALL_DEADLINE
+TLS_COMMAND = (
+    "./install --bind 0.0.0.0 --tls-cert /etc/ssl/lab/chain.pem --tls-key /etc/ssl/lab/key.pem"
+)
+NO_TLS_COMMAND = "./install --no-tls --bind 127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A command as it stands on a page, and the machine that it is for."""
+
+    command: str
+    host: Host
+    accounts: Accounts
+    browser: OpenBrowser
+
+    def run(self, check: bool = True, timeout: float = INSTALL_DEADLINE) -> Result:
+        """By root's shell, in the clone."""
+        script = f"cd {CLONE} && {self.command}"
+        return self.host.run("sh", "-c", script, check=check, timeout=timeout)
+
+    def sign_in(self, name: str) -> str:
+        """What the sign-in page says against it; empty when it lets the person in."""
+        person = self.browser()
+        account = getattr(self.accounts, name)
+        return login_error(person.submit_sign_in(name, account.password))
+
+
+Check = Callable[[Documented], None]
+
+
+def _lets_alice_in(documented: Documented) -> None:
+    host, group = documented.host, options(documented.host).users_group
+    host.run("gpasswd", "-d", "alice", group)
+    assert "is not a member" in documented.sign_in("alice")
+    documented.run()
+    assert documented.sign_in("alice") == ""
+
+
+def _puts_alice_out(documented: Documented) -> None:
+    join = ("usermod", "-aG", options(documented.host).users_group, "alice")
+    with changed(documented.host, ("true",), join):
+        documented.run()
+        assert "is not a member" in documented.sign_in("alice")
+
+
+def _ends_everything_of_alice(documented: Documented) -> None:
+    host = documented.host
+    documented.browser().sign_in(documented.accounts.alice)
+    server = server_of(host, "alice")
+    documented.run()
+    wait_for("the end of alice's processes", lambda: processes(host, "alice") == [])
+    assert not is_alive(host, server)
+
+
+def _makes_carol_an_administrator(documented: Documented) -> None:
+    group = options(documented.host).admins_group
+    leave = ("gpasswd", "-d", "carol", group)
+    back = ("usermod", "-aG", group, "carol")
+    with changed(documented.host, leave, back):
+        documented.run()
+        carol = documented.browser()
+        carol.sign_in_only(documented.accounts.carol)
+        assert carol.go("hub/admin").status_code == 200
+
+
+def _says_what_it_would_do(documented: Documented) -> None:
+    assert "This was a dry run: nothing was changed." in documented.run().out
+
+
+def _says_how_to_let_somebody_in(documented: Documented) -> None:
+    said = documented.run().out
+    assert f"The service answers at {options(documented.host).url}" in said
+    assert f"usermod -aG {options(documented.host).users_group} NAME" in said
+
+
+def _installs_the_demo(documented: Documented) -> None:
+    _says_how_to_let_somebody_in(documented)
+    assert documented.host.run("test", "-S", service.DEMO_SOCKET).status == 0
+
+
+def _knows_the_part(documented: Documented) -> None:
+    """What runs at this moment is a part of it, so it cannot be run once more: it is asked."""
+    program, *parts = documented.command.split()
+    result = documented.host.run(str(CLONE / program), *parts, "no-such-part", check=False)
+    assert result.status == 2
+    assert 'there is no part "no-such-part"' in result.err
+
+
+def _has_all_checks(documented: Documented) -> None:
+    """They are the parts static and unit of tests/run, which need half of its time."""
+    result = documented.host.run("sh", "-c", f"cd {CLONE} && {documented.command} --dry-run")
+    for tool in ("ruff check", "ruff format", "mypy", "shellcheck", "pytest"):
+        assert tool in result.out
+
+
+def _shows_who_has_a_server(documented: Documented) -> None:
+    documented.browser().sign_in(documented.accounts.alice)
+    said = documented.run().out
+    assert f"answers at {options(documented.host).url}" in said
+    assert "Running: a server of alice" in said
+
+
+def _finds_nothing_wrong(documented: Documented) -> None:
+    lines = documented.run().out.splitlines()
+    assert len(lines) > 15
+    assert [line for line in lines if not line.startswith("ok ")] == []
+
+
+def _lists_three_rules(documented: Documented) -> None:
+    rules = listed_rules(documented.run().out)
+    assert [rule.rpartition("NOPASSWD: ")[2] for rule in rules] == [
+        f"{MEDIATOR} start, {MEDIATOR} stop",
+        f"{MEDIATOR} stop",
+        f'{AUTHENTICATE} ""',
+    ]
+
+
+def _restarts_and_leaves_servers_alone(documented: Documented) -> None:
+    host = documented.host
+    with_systemd = documented.command.startswith("systemctl")
+    if with_systemd != has_systemd(host):
+        pytest.skip("for machines with the other kind of PID 1")
+    alice = documented.browser()
+    alice.sign_in(documented.accounts.alice)
+    server = server_of(host, "alice")
+    documented.run()
+    wait_for("the sign-in page", lambda: service.answers(host.url))
+    assert is_alive(host, server)
+    assert alice.fetch("GET", "user/alice/whoami").json()["name"] == "alice"
+
+
+def _shows_the_hubs_log(documented: Documented) -> None:
+    if documented.command.startswith("journalctl") != has_systemd(documented.host):
+        pytest.skip("for machines with the other kind of PID 1")
+    documented.sign_in("mallory")
+    wait_for("the refusal", lambda: "Sign-in refused for mallory from" in documented.run().out)
+
+
+def _shows_the_servers_log(documented: Documented) -> None:
+    documented.browser().sign_in(documented.accounts.alice)
+    said = documented.host.as_account("alice", "sh", "-c", documented.command).out
+    assert "Serving /" in said
+
+
+# The pieces by hand: each of the three commands needs the others.
+DEMO_COMMAND = "python -m unixspawner_backend.demo --port 8003"
+GATEWAY_COMMAND = "python -m unixspawner_singleuser --dev --apps examples/dev --port 8888"
+WHO_COMMAND = 'curl -s -H "X-Forwarded-User: $(id -un)" http://127.0.0.1:8003/whoami'
+_BY_HAND = f"""
+cd "$1" || exit 1
+PATH={PROGRAMS}:/usr/bin:/bin
+{DEMO_COMMAND} 2>demo.log & demo=$!
+{GATEWAY_COMMAND} 2>gateway.log & gateway=$!
+trap 'kill $demo $gateway; wait' EXIT
+for attempt in $(seq 200); do
+  curl -sf http://127.0.0.1:8888/whoami >through && break
+  sleep 0.1
+done
+{WHO_COMMAND} >direct
+for name in through direct demo.log gateway.log; do printf '\\n== %s\\n' $name; cat $name; done
+"""
+
+
+def _shows_the_pieces_by_hand(documented: Documented) -> None:
+    assert documented.command in _BY_HAND
+    host = documented.host
+    folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
+    try:
+        host.run("cp", "-R", str(CLONE / "examples"), folder)
+        host.run("chown", "-R", "alice", folder)
+        said = host.as_account("alice", "sh", "-c", _BY_HAND, "sh", folder, timeout=60).out
+    finally:
+        host.run("rm", "-r", folder)
+    through, direct = (said.partition(f"== {name}\n")[2] for name in ("through", "direct"))
+    for answer in (through, direct):
+        facts = json.JSONDecoder().raw_decode(answer)[0]
+        assert (facts["name"], facts["proof"]) == ("alice", "header"), said
+    assert "callers are not checked" in said
+    assert "nobody has to sign in" in said
+
+
+RUN_HERE: dict[str, Check] = {
+    "usermod -aG jupyterhub-users alice": _lets_alice_in,
+    "gpasswd -d alice jupyterhub-users": _puts_alice_out,
+    "pkill -KILL -U alice": _ends_everything_of_alice,
+    "usermod -aG jupyterhub-admins carol": _makes_carol_an_administrator,
+    "./install": _says_how_to_let_somebody_in,
+    "./install --dry-run": _says_what_it_would_do,
+    "./install --demo": _installs_the_demo,
+    "tests/run": _knows_the_part,
+    "tests/run unit": _knows_the_part,
+    "tests/run system": _knows_the_part,
+    "make check": _has_all_checks,
+    "unixspawner status": _shows_who_has_a_server,
+    "unixspawner doctor": _finds_nothing_wrong,
+    "sudo -l -U jupyterhub": _lists_three_rules,
+    "systemctl restart unixspawner": _restarts_and_leaves_servers_alone,
+    "/etc/init.d/unixspawner restart": _restarts_and_leaves_servers_alone,
+    "journalctl -u unixspawner -n 50": _shows_the_hubs_log,
+    "tail -n 50 /var/log/unixspawner/hub.log": _shows_the_hubs_log,
+    "tail -n 20 ~/.local/state/unixspawner/server.log": _shows_the_servers_log,
+    "python -m unixspawner_backend.demo --port 8003": _shows_the_pieces_by_hand,
+    'curl -s -H "X-Forwarded-User: $(id -un)" http://127.0.0.1:8003/whoami': (
+        _shows_the_pieces_by_hand
+    ),
+    "python -m unixspawner_singleuser --dev --apps examples/dev --port 8888": (
+        _shows_the_pieces_by_hand
+    ),
+}
+RUN_ELSEWHERE: dict[str, str] = {
+    "./install --bind 0.0.0.0 --tls-cert /etc/ssl/lab/chain.pem --tls-key /etc/ssl/lab/key.pem": (
+        "tests/system/test_documented_commands.py::test_tls_commands_protect_passwords"
+    ),
+    "./install --no-tls --bind 127.0.0.1": (
+        "tests/system/test_documented_commands.py::test_tls_commands_protect_passwords"
+    ),
+    "./install --port 8080 --base-url /lab": (
+        "tests/system/test_installer.py::test_another_port_and_base_url_are_an_option_away"
+    ),
+    "unixspawner uninstall": (
+        "tests/system/test_installer.py::test_uninstall_takes_back_exactly_what_was_installed"
+    ),
+    "unixspawner uninstall --purge": (
+        "tests/unit/admin/test_uninstall.py::test_purge_takes_what_we_made_and_no_more"
+    ),
+}
+
+
+@pytest.mark.parametrize("command", RUN_HERE)
+def test_a_documented_command_does_what_the_page_says(
+    host: Host, accounts: Accounts, browser: OpenBrowser, command: str
+) -> None:
+    RUN_HERE[command](Documented(command, host, accounts, browser))
+
+
+# TLS: it takes the service away from its address for a while, so this comes last.
+
+
+@contextmanager
+def certificate(host: Host) -> Iterator[None]:
+    """Where the page's command expects one: self-signed, for this machine."""
+    assert host.run("test", "-e", "/etc/ssl/lab", check=False).status == 1
+    host.run("install", "-d", "-m", "0700", "/etc/ssl/lab")
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", "/etc/ssl/lab/key.pem", "-out", "/etc/ssl/lab/chain.pem")
+    try:
+        host.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *files)
+        yield
+    finally:
+        host.run("rm", "-r", "/etc/ssl/lab")
+
+
+def sign_in_with_tls(account: Account, url: str) -> None:
+    """Over a checked certificate, with every cookie that signs somebody in kept to TLS."""
+    with Browserless(url) as person:
+        page = person.sign_in(account)
+        assert page.url.scheme == "https"
+        assert f'<span id="name">{account.name}</span>' in page.text
+        signing_in = [cookie for cookie in person._client.cookies.jar if cookie.name != "_xsrf"]
+        assert len(signing_in) >= 3  # the hub's, its session's number, the server's
+        assert [cookie.name for cookie in signing_in if not cookie.secure] == []
+
+
+@pytest.mark.last
+def test_tls_commands_protect_passwords(
+    host: Host, accounts: Accounts, browser: OpenBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {TLS_COMMAND, NO_TLS_COMMAND} <= RUN_ELSEWHERE.keys()
+    chosen = options(host)
+    plain = ("--no-tls", "--bind", chosen.bind)
+    with certificate(host):
+        try:
+            Documented(TLS_COMMAND, host, accounts, browser).run()
+            with monkeypatch.context() as patch:
+                patch.setenv("SSL_CERT_FILE", "/etc/ssl/lab/chain.pem")
+                url = f"https://127.0.0.1:{chosen.port}{chosen.base_url}"
+                sign_in_with_tls(accounts.alice, url)
+            assert not service.answers(chosen.url)
+            key = host.run("stat", "-c", "%U:%G %a", "/run/unixspawner-tls/key.pem").out.strip()
+            assert key == f"root:{chosen.hub_account} 440"
+            Documented(NO_TLS_COMMAND, host, accounts, browser).run()
+            wait_for("the sign-in page", lambda: service.answers(options(host).url))
+        finally:
+            service.install(host, *plain)
+    with Browserless(host.url) as alice:
+        assert '<span id="name">alice</span>' in alice.sign_in(accounts.alice).text
