@@ -37,6 +37,8 @@ CALLER_KEY = "unixspawner.caller"
 _UCRED = struct.Struct("3i")  # struct ucred { pid_t pid; uid_t uid; gid_t gid; } of unix(7)
 # What useradd, LDAP and SSSD produce, domains included; the upper bound is LOGIN_NAME_MAX.
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,255}", re.ASCII)
+# An account of the machine, or a service of the hub, which may not pass for one.
+_VISITOR = re.compile(rf"(?:service:)?(?:{_ACCOUNT_NAME.pattern})", re.ASCII)
 
 
 class CallerError(Exception):
@@ -120,7 +122,9 @@ def _group_name(gid: int) -> str:
         return str(gid)  # as `id` prints it
 
 
-def account_name_in(headers: Headers, wanted: bytes) -> str | None:
+def account_name_in(
+    headers: Headers, wanted: bytes, form: re.Pattern[str] = _ACCOUNT_NAME
+) -> str | None:
     """The account name in a header, None without one.
 
     Raises CallerError when the header is repeated or holds something else.
@@ -129,7 +133,7 @@ def account_name_in(headers: Headers, wanted: bytes) -> str | None:
     if not values:
         return None
     text = values[0].decode("latin-1").strip()
-    if len(values) > 1 or not _ACCOUNT_NAME.fullmatch(text):
+    if len(values) > 1 or not form.fullmatch(text):
         raise CallerError(f"The header {wanted.decode()} must hold exactly one account name.")
     return text
 
@@ -138,7 +142,7 @@ async def _by_kernel(scope: Scope) -> Caller:
     peer = scope.get(PEER_KEY)
     if not isinstance(peer, PeerCredentials):
         raise CallerError("The caller's identity could not be read from the connection.")
-    visitor = account_name_in(scope["headers"], b"x-forwarded-visitor")
+    visitor = account_name_in(scope["headers"], b"x-forwarded-visitor", _VISITOR)
     # In a thread: a directory server that answers slowly must not hold up everybody else.
     return await asyncio.to_thread(caller_by_uid, peer.uid, visitor)
 
@@ -147,7 +151,7 @@ async def _by_header(scope: Scope) -> Caller:
     name = account_name_in(scope["headers"], b"x-forwarded-user")
     if name is None:
         raise CallerError("Nobody is signed in: open this application through the gateway.")
-    visitor = account_name_in(scope["headers"], b"x-forwarded-visitor")
+    visitor = account_name_in(scope["headers"], b"x-forwarded-visitor", _VISITOR)
     return await asyncio.to_thread(caller_by_name, name, visitor)
 
 

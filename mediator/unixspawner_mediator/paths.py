@@ -1,6 +1,5 @@
 """Where a server's log is: a name that no two servers of a person share."""
 
-import hashlib
 import re
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -16,6 +15,8 @@ def _log_name(server_name: str) -> str:
         return "server.log"
     if _PLAIN.fullmatch(server_name):
         return f"server.{server_name}.log"
+    import hashlib  # 2 ms that nobody else has to wait for
+
     # not fit for a file name: shortened, and kept apart by a digest after the two dots
     digest = hashlib.sha256(server_name.encode()).hexdigest()[:16]
     return f"server..{digest}.log"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from unixspawner_backend.peer import (
+    _VISITOR,
     CALLER_KEY,
     PEER_KEY,
     Caller,
@@ -197,3 +198,23 @@ async def test_with_peer_adds_the_connections_peer_and_keeps_the_scope() -> None
             {"type": "http", "path": "/"}, recorder.receive, recorder.send
         )
     assert recorder.scope == {"type": "http", "path": "/", PEER_KEY: MY_PEER}
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        ("carol", True),
+        ("service:culler", True),
+        ("service:", False),
+        ("user:carol", False),
+        ("service:service:x", False),
+        ("service:<script>", False),
+    ],
+)
+def test_a_visitor_may_be_a_service_of_the_hub(value: str, taken: bool) -> None:
+    headers = [(b"x-forwarded-visitor", value.encode())]
+    if taken:
+        assert account_name_in(headers, b"x-forwarded-visitor", _VISITOR) == value
+    else:
+        with pytest.raises(CallerError):
+            account_name_in(headers, b"x-forwarded-visitor", _VISITOR)
