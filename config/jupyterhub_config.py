@@ -56,6 +56,8 @@ c.JupyterHub.hub_socket_mode = 0o666
 # The proxy, from the same release, and the pid by which a hub finds one that was left over.
 c.ConfigurableHTTPProxy.command = [
     str(RELEASE / "bin/node"),
+    "--import",
+    str(RELEASE / "keep-alive.mjs"),
     str(RELEASE / "node_modules/.bin/configurable-http-proxy"),
 ]
 c.ConfigurableHTTPProxy.api_url = unix_url(RUN / "proxy-api.sock")

@@ -23,7 +23,11 @@ PACKAGES = (
     "admin/unixspawner_admin",
 )
 _BESIDE = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
-_NODE = ("config/node/package.json", "config/node/package-lock.json")
+_NODE = (
+    "config/node/package.json",
+    "config/node/package-lock.json",
+    "config/node/keep-alive.mjs",
+)
 _STAMP = ".complete"
 
 
