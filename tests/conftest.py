@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.system.fixtures"]
+
 HERE = Path(__file__).parent
 # Folder of tests: what it needs.
 NEEDS = {
@@ -43,10 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The peers' files are JupyterHub's; they have a runner and a configuration of their own."""
-    if collection_path == HERE / "peers":
-        config.stash[_left_out]["peers"] += 1
-        return True
-    return None
+    if collection_path != HERE / "peers":
+        return None
+    asked_for = {(config.invocation_params.dir / argument).resolve() for argument in config.args}
+    config.stash[_left_out]["peers"] = int(bool(asked_for & {HERE, HERE.parent}))
+    return True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -71,7 +74,8 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for folder, count in sorted(terminalreporter.config.stash[_left_out].items()):
+    left_out = +terminalreporter.config.stash[_left_out]  # the plus drops zeroes
+    for folder, count in sorted(left_out.items()):
         amount = "all tests" if folder == "peers" else f"{count} tests"
         terminalreporter.write_line(
             f"left out: {amount} of tests/{folder}, which need {NEEDS[folder]}"

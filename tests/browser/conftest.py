@@ -7,16 +7,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests.browser.webdriver import Browser, chromedriver, open_browser
-from tests.system.conftest import (
-    accounts,
-    administrator,
-    host,
-    nothing_left_behind,
-)
 from tests.system.service import CLONE
 
-# pytest finds fixtures by name in this module.
-__all__ = ["accounts", "administrator", "host", "nothing_left_behind"]
+
+@pytest.fixture(autouse=True)
+def _compare(nothing_left_behind: None) -> None:
+    """The comparison is in tests/system/fixtures.py."""
 
 
 @pytest.fixture(scope="session")

@@ -140,7 +140,11 @@ def chromedriver() -> Iterator[httpx.Client]:
         try:
             assert process.stdout is not None
             lines = iter(process.stdout.readline, "")
-            port = next(m[1] for m in (re.search(r"on port (\d+)", each) for each in lines) if m)
+            port = next(
+                m[1]
+                for m in (re.search(r"successfully on port (\d+)", each) for each in lines)
+                if m
+            )
             url = f"http://127.0.0.1:{port}"
             with httpx.Client(base_url=url, timeout=2 * DEADLINE, trust_env=False) as driver:
                 yield driver

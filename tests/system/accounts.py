@@ -76,7 +76,9 @@ def end_processes(host: Host, name: str) -> None:
 
 def processes(host: Host, name: str) -> list[str]:
     """The command lines of everything that runs as the account, zombies left out."""
-    lines = host.run("ps", "-U", name, "-o", "stat=,pid=,args=", check=False).out.splitlines()
+    lines = host.run(
+        "ps", "-ww", "-U", name, "-o", "stat=,pid=,args=", check=False
+    ).out.splitlines()
     return [line.strip() for line in lines if not line.startswith("Z")]
 
 

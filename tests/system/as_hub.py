@@ -125,7 +125,7 @@ class Outcome:
     @property
     def mediator_ran(self) -> bool:
         """Whether one of our programs was reached: whatever it decides, it says so."""
-        return "unixspawner" in self.err or bool(self.status_pipe or self.reply)
+        return "unixspawner: " in self.err or bool(self.status_pipe or self.reply)
 
 
 def do(host: Host, order: Order) -> Outcome:

@@ -1,95 +1,10 @@
-"""The service and the people of the system tests: real ones, gone when the tests are over.
-
-Run by pytest as root. After every test, whatever it did, the servers of the tests' people are
-stopped and the machine is compared with what it was: nothing may be left behind.
-"""
+"""Every system test leaves the machine as it found it. Run by pytest as root."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
-from tests.system import service
-from tests.system.accounts import NAMES, Accounts, create, remove
-from tests.system.browserless import Browserless
-from tests.system.host import Host, LocalHost
-from tests.system.leftovers import Leftovers, clear_away
-from tests.system.logs import HubLog, SudoLog, sudo_log
-
-OpenBrowser = Callable[[], Browserless]
-
-
-@pytest.fixture(scope="session")
-def host() -> Iterator[Host]:
-    """This machine with the service of this clone on it."""
-    machine = LocalHost("")
-    with service.installed(machine) as url:
-        machine.url = url
-        yield machine
-
-
-@pytest.fixture(scope="session")
-def accounts(host: Host) -> Iterator[Accounts]:
-    users = service.options(host).users_group
-    admins = service.options(host).admins_group
-    groups = {"alice": (users,), "bob": (users,), "carol": (users, admins), "mallory": ()}
-    try:
-        yield Accounts(**{name: create(host, name, groups[name]) for name in NAMES})
-    finally:
-        for name in NAMES:
-            if host.run("getent", "passwd", name, check=False).status == 0:
-                remove(host, name)
-
-
-@pytest.fixture(scope="session")
-def all_sudo_calls(host: Host) -> Iterator[SudoLog]:
-    """Every call of sudo from the hub's account, as sudo itself records it."""
-    with sudo_log(host) as log:
-        yield log
-
-
-@pytest.fixture
-def sudo_calls(all_sudo_calls: SudoLog) -> SudoLog:
-    """The calls of sudo from here on."""
-    return all_sudo_calls.from_now()
-
-
-@pytest.fixture
-def hub_log(host: Host) -> HubLog:
-    """What the hub logs from here on."""
-    return HubLog.from_now(host)
-
-
-@pytest.fixture
-def browser(host: Host) -> Iterator[OpenBrowser]:
-    """Open browser profiles; they are closed when the test is over."""
-    opened: list[Browserless] = []
-
-    def open_browser() -> Browserless:
-        opened.append(Browserless(host.url))
-        return opened[-1]
-
-    yield open_browser
-    for each in opened:
-        each.__exit__()
-
-
-@pytest.fixture(scope="session")
-def administrator(host: Host, accounts: Accounts) -> Iterator[Browserless]:
-    """carol, signed in, without a server of her own."""
-    with Browserless(host.url) as carol:
-        carol.sign_in_only(accounts.carol)
-        yield carol
-        carol.go("hub/home")
-        for account in (accounts.alice, accounts.bob, accounts.mallory):
-            carol.fetch("DELETE", f"hub/api/users/{account.name}")
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind(
-    host: Host, accounts: Accounts, administrator: Browserless
-) -> Iterator[None]:
-    before = Leftovers.of(host)
-    yield
-    clear_away(host, administrator)
-    assert Leftovers.of(host) == before
+def _compare(nothing_left_behind: None) -> None:
+    """The comparison is in tests/system/fixtures.py."""

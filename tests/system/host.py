@@ -97,8 +97,7 @@ def become(host: Host, account: str) -> tuple[str, ...]:
         f"--regid={gid}",
         "--init-groups",
         "--reset-env",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
+        "--inh-caps=-all",  # the bounding set stays, or else sudo could not do its work
         "--",
     )
 

@@ -5,7 +5,8 @@ Run by pytest as root.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import astuple, dataclass
 from typing import Self
 
 from tests.system.accounts import NAMES, processes
@@ -33,6 +34,11 @@ class Leftovers:
             test_files=lines(host.run("find", "/var/tmp", "-name", "unixspawner-test.*").out),
         )
 
+    def beyond(self, before: Self) -> list[str]:
+        """What is here now and was not before; what has gone is not left behind."""
+        pairs = zip(astuple(self), astuple(before), strict=True)
+        return [each for now, then in pairs for each in (Counter(now) - Counter(then)).elements()]
+
 
 def lines(text: str) -> tuple[str, ...]:
     return tuple(sorted(text.splitlines()))
@@ -50,7 +56,6 @@ def clear_away(host: Host, administrator: Browserless) -> None:
 
 def wait_for_the_end(host: Host, administrator: Browserless, name: str) -> None:
     def ended() -> bool:
-        running = [s for s in administrator.servers(name).values() if not s["stopped"]]
-        return not running and not processes(host, name)
+        return all(server["stopped"] for server in administrator.servers(name).values())
 
     wait_for(f"the end of the servers of {name}", ended)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from tests.system.browserless import login_error
-from tests.system.conftest import OpenBrowser
 from tests.system.database import known_users
+from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog
 from tests.system.test_refusals import WRONG

@@ -12,7 +12,7 @@ import pytest
 from tests.system import service
 from tests.system.accounts import Accounts, processes
 from tests.system.browserless import Browserless
-from tests.system.conftest import OpenBrowser
+from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.people import is_alive, server_of
 from tests.system.service import Options, options

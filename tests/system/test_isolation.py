@@ -10,9 +10,9 @@ import json
 import pytest
 from tests.system.accounts import Accounts, replaced_file
 from tests.system.browserless import Browserless
-from tests.system.conftest import OpenBrowser
+from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
-from tests.system.logs import HUB_LOG, SUDO_LOG, has_systemd
+from tests.system.logs import HUB_LOG, SUDO_LOG, SudoLog, has_systemd
 from tests.system.people import server_of
 from tests.system.service import DEMO_SOCKET, RUN, options
 
@@ -212,7 +212,9 @@ def test_the_command_lines_of_the_machine_show_no_secret(
     assert [secret for secret in secrets if secret in listing] == []
 
 
-def test_no_log_holds_a_secret(host: Host, accounts: Accounts, browser: OpenBrowser) -> None:
+def test_no_log_holds_a_secret(
+    host: Host, accounts: Accounts, browser: OpenBrowser, all_sudo_calls: SudoLog
+) -> None:
     alice = browser()
     alice.sign_in(accounts.alice)
     alice.submit_sign_in("alice", "a-wrong-password-of-the-log-test")
@@ -302,7 +304,8 @@ def test_nothing_of_ours_runs_as_root_but_sudo(
     host: Host, accounts: Accounts, browser: OpenBrowser
 ) -> None:
     browser().sign_in(accounts.alice)
-    lines = host.run("ps", "-U", "root", "-ww", "-o", "args=").out.splitlines()
-    ours = [line for line in lines if "unixspawner" in line and "pytest" not in line]
-    assert [line for line in ours if "sudo" not in line.split()[0]] == []
-    assert [line for line in ours if "mediator start" in line] != []
+    lines = host.run("ps", "-u", "root", "-ww", "-o", "args=").out.splitlines()
+    places = ("/opt/unixspawner/", "/usr/local/libexec/unixspawner/", "/etc/unixspawner/")
+    ours = [line for line in lines if any(place in line for place in places)]
+    assert [line for line in ours if line.split()[0] != "/usr/bin/sudo"] == []
+    assert [line for line in ours if line.endswith("/mediator start")] != []

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 
 import pytest
 from tests.system.accounts import Accounts, processes
 from tests.system.as_hub import Order, Outcome, ask_start, ask_stop, authenticate, do, mediator
 from tests.system.as_hub import message as request
-from tests.system.conftest import OpenBrowser
+from tests.system.fixtures import OpenBrowser
 from tests.system.host import DEADLINE, Host, wait_for
-from tests.system.people import boot_id, is_alive, processes_of, server_of
+from tests.system.people import (
+    MARKER,
+    Process,
+    boot_id,
+    is_alive,
+    processes_of,
+    server_of,
+    servers_of,
+)
 from tests.system.service import MEDIATOR_TOML
 
 GOOD = request("start")
@@ -194,21 +203,28 @@ def stop_fields(host: Host, pid: int, start_time: int) -> dict[str, object]:
     return {"pid": pid, "start_time": start_time, "boot_id": boot_id(host)}
 
 
+def begin(host: Host, name: str, server_id: str = "") -> Process:
+    """A process of a person's own, which no server started; with a server's marker if wanted."""
+    script = "exec setsid sleep 300 >/dev/null 2>&1 </dev/null &"
+    marker = ("env", f"{MARKER}={server_id}") if server_id else ("env",)
+    host.as_account(name, *marker, "sh", "-c", script)
+
+    def find() -> Process | None:
+        return next((p for p in processes_of(host, name) if p.command[:1] == ["sleep"]), None)
+
+    return wait_for(f"{name}'s process", find)
+
+
+def end(host: Host, process: Process) -> None:
+    host.run("kill", "-KILL", str(process.pid))
+    wait_for("its end", lambda: not is_alive(host, process))
+
+
 @pytest.fixture
-def sleeper(host: Host, accounts: Accounts) -> int:
-    """A process of alice's own, which no server started."""
-    script = "setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!"
-    return int(host.as_account("alice", "sh", "-c", script).out)
-
-
-def find(host: Host, name: str, word: str) -> list[int]:
-    return [p.pid for p in processes_of(host, name) if word in p.command]
-
-
-@pytest.fixture
-def own_process(host: Host, sleeper: int) -> int:
-    pids: list[int] = wait_for("sleep", lambda: find(host, "alice", "sleep") or None)
-    return pids[0]
+def own_process(host: Host, accounts: Accounts) -> Iterator[Process]:
+    process = begin(host, "alice")
+    yield process
+    end(host, process)
 
 
 def test_anothers_process_is_not_stopped(
@@ -226,24 +242,18 @@ def test_init_is_not_stopped(host: Host, accounts: Accounts) -> None:
     assert_refused(ask_stop(host, request("stop", **stop_fields(host, 1, 1))), "not-yours")
 
 
-def test_a_process_that_no_server_started_is_not_stopped(
-    host: Host, accounts: Accounts, own_process: int
-) -> None:
-    (process,) = [p for p in processes_of(host, "alice") if p.pid == own_process]
-    fields = stop_fields(host, process.pid, process.start_time)
+def test_a_process_that_no_server_started_is_not_stopped(host: Host, own_process: Process) -> None:
+    fields = stop_fields(host, own_process.pid, own_process.start_time)
     assert_refused(ask_stop(host, request("stop", **fields)), "not-ours")
-    assert is_alive(host, process)
-    host.run("kill", "-KILL", str(process.pid))
+    assert is_alive(host, own_process)
 
 
 def test_a_number_that_belongs_to_another_process_by_now_is_not_stopped(
-    host: Host, accounts: Accounts, own_process: int
+    host: Host, own_process: Process
 ) -> None:
-    (process,) = [p for p in processes_of(host, "alice") if p.pid == own_process]
-    fields = stop_fields(host, process.pid, process.start_time - 1)
+    fields = stop_fields(host, own_process.pid, own_process.start_time - 1)
     assert ask_stop(host, request("stop", **fields)).answer()["signalled"] == 0
-    assert is_alive(host, process)
-    host.run("kill", "-KILL", str(process.pid))
+    assert is_alive(host, own_process)
 
 
 def test_a_server_of_another_boot_is_not_stopped(
@@ -262,17 +272,12 @@ def test_anothers_process_with_the_same_marker_is_not_stopped(
 ) -> None:
     browser().sign_in(accounts.alice)
     server = server_of(host, "alice")
-    script = (
-        f"UNIXSPAWNER_SERVER_ID={server.server_id} setsid sleep 300 >/dev/null 2>&1 </dev/null &"
-    )
-    host.as_account("bob", "sh", "-c", script)
-    pids: list[int] = wait_for("sleep", lambda: find(host, "bob", "sleep") or None)
-    (impostor,) = [p for p in processes_of(host, "bob") if p.pid == pids[0]]
+    impostor = begin(host, "bob", server.server_id)
     fields = stop_fields(host, server.pid, server.start_time)
     outcome = ask_stop(host, request("stop", server_id=server.server_id, **fields))
     assert outcome.answer()["signalled"] == 1
     assert is_alive(host, impostor)
-    host.run("kill", "-KILL", str(impostor.pid))
+    end(host, impostor)
 
 
 def test_a_stop_ends_everything_that_the_server_started(
@@ -282,11 +287,8 @@ def test_a_stop_ends_everything_that_the_server_started(
     alice = browser()
     alice.sign_in(accounts.alice)
     server = server_of(host, "alice")
-    script = (
-        f"export UNIXSPAWNER_SERVER_ID={server.server_id}; "
-        "setsid sh -c \"trap '' TERM; while :; do sleep 300; done\" >/dev/null 2>&1 </dev/null &"
-    )
-    host.as_account("alice", "sh", "-c", script)
-    wait_for("sleep", lambda: find(host, "alice", "sleep") or None)
+    script = "trap '' TERM; exec setsid sleep 300 >/dev/null 2>&1 </dev/null &"
+    host.as_account("alice", "env", f"{MARKER}={server.server_id}", "sh", "-c", script)
+    wait_for("two processes", lambda: len(servers_of(host, "alice")) == 2)
     alice.stop("alice")
     wait_for("the end of all", lambda: processes(host, "alice") == [], deadline=DEADLINE)

@@ -13,8 +13,8 @@ import httpx
 import pytest
 from tests.system.accounts import Account, Accounts, changed, replaced_file
 from tests.system.browserless import Browserless, login_error, text_of
-from tests.system.conftest import OpenBrowser
 from tests.system.database import known_users
+from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog
 from tests.system.service import MEDIATOR_TOML, SUDOERS, options
@@ -116,7 +116,9 @@ def _mediator_toml_broken(host: Host, _bob: Account) -> AbstractContextManager[N
 
 AT_SIGN_IN = [
     Refusal("locked", _locked, WRONG),
-    Refusal("expired", _expired, "The account bob has expired: ask your administrator."),
+    Refusal(
+        "expired", _expired, "Your account has expired or is disabled: ask your administrator."
+    ),
     Refusal(
         "password expired",
         _password_expired,

@@ -7,7 +7,7 @@ import threading
 import pytest
 from tests.system.accounts import Accounts, processes
 from tests.system.browserless import Browserless, login_error, text_of
-from tests.system.conftest import OpenBrowser
+from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.people import server_of, servers_of
 from tests.system.sessions import held_sessions

@@ -5,6 +5,8 @@ Run as the hub's account, the way somebody would who has broken into the hub.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.system.accounts import Accounts
 from tests.system.as_hub import SUDO, Order, Outcome, authenticate, do, mediator, message
@@ -28,7 +30,6 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "the mediator with an option": (*ALICE, MEDIATOR, "start", "--help"),
     "the mediator with an empty argument": (*ALICE, MEDIATOR, "start", ""),
     "the mediator with a verb in capitals": (*ALICE, MEDIATOR, "START"),
-    "the mediator by another path": (*ALICE, f"/usr/local/../local{MEDIATOR[10:]}", "start"),
     "a look-alike of the mediator": (*ALICE, "/tmp/mediator", "start"),
     "start as root": (SUDO, "-n", MEDIATOR, "start"),
     "start as root by name": (SUDO, "-n", "-u", "root", MEDIATOR, "start"),
@@ -61,6 +62,13 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 }
 
 
+# What sudo says when it denies; any other failure would prove nothing.
+DENIED = re.compile(
+    r"a password is required|not allowed|not permitted|unknown user|command not found|usage: sudo|"
+    r"may not run sudo|invalid option|unknown uid|is not valid"
+)
+
+
 def attempt(host: Host, command: tuple[str, ...]) -> Outcome:
     return do(host, Order(command, environment={"PATH": "/usr/bin", "PYTHONPATH": "/tmp"}))
 
@@ -73,6 +81,7 @@ def test_every_other_use_of_sudo_is_refused(
     assert outcome.status == 1, outcome
     assert not outcome.mediator_ran, outcome
     assert outcome.out == ""
+    assert DENIED.search(outcome.err), outcome
 
 
 def test_the_forbidden_forms_name_the_accounts_of_this_machine(host: Host) -> None:
@@ -114,9 +123,9 @@ def test_keeping_the_hubs_groups_wins_nothing(host: Host, accounts: Accounts) ->
 
 
 def test_sudo_lists_exactly_the_three_rules(host: Host) -> None:
-    listing = attempt(host, (SUDO, "-n", "-l")).out
-    rules = [line.strip() for line in listing.splitlines() if line.strip().startswith("(")]
-    assert rules == [
+    listing = " ".join(attempt(host, (SUDO, "-n", "-l")).out.split())  # sudo wraps its lines
+    rules = listing.partition("may run the following commands on ")[2].partition(": ")[2]
+    assert re.split(r" (?=\([^)]*\) NOPASSWD)", rules) == [
         f"(%{options(host).users_group}) NOPASSWD: {MEDIATOR} start, {MEDIATOR} stop",
         f"(ALL, !root, !#0) NOPASSWD: {MEDIATOR} stop",
         f'({options(host).pam_account}) NOPASSWD: {AUTHENTICATE} ""',
@@ -135,7 +144,7 @@ def test_nobody_but_the_hub_gets_anything_from_sudo(
     ):
         outcome = host.as_account(account, *command, check=False)
         assert outcome.status == 1, outcome
-        assert "unixspawner" not in outcome.err.replace("unixspawner-demo", ""), outcome
+        assert "unixspawner: " not in outcome.err, outcome
 
 
 @pytest.mark.parametrize("program", [MEDIATOR, AUTHENTICATE])
