@@ -249,6 +249,12 @@ def _warn_of_moved_pages(chosen: options.Options, remembered: dict[str, object])
             "All pages have moved. Servers that run already stay at the old path and are not "
             "found until they are stopped and started again on the page Home."
         )
+    had_tls = bool(remembered.get("tls_cert", chosen.tls_cert))
+    if had_tls != bool(chosen.tls_cert):
+        print(
+            "Servers that run already keep their cookies as they were, with or without TLS: people "
+            "whom theirs does not let in stop and start it on the page Home."
+        )
 
 
 if __name__ == "__main__":

@@ -145,6 +145,7 @@ class UnixSpawner(SudoSpawner):
         self._process = ServerProcess.verify(self._identity, self.account)
         if self._process is None:
             self.log.info("The server %s has ended meanwhile", self._log_name)
+            self._revoke_token()
         else:
             self.log.info("Adopted %s, process %i", self._log_name, self._identity.pid)
 

@@ -18,7 +18,7 @@ from tests.system.browserless import Browserless, login_error
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, Result, wait_for
 from tests.system.logs import has_systemd
-from tests.system.people import is_alive, server_of
+from tests.system.people import is_alive, server_of, servers_of
 from tests.system.service import AUTHENTICATE, CLONE, MEDIATOR, options
 
 from unixspawner_admin.sudo import listed_rules
@@ -277,15 +277,19 @@ def certificate(host: Host) -> Iterator[None]:
         host.run("rm", "-r", "/etc/ssl/lab")
 
 
-def sign_in_with_tls(account: Account, url: str) -> None:
+def sign_in_with_tls(host: Host, account: Account, url: str) -> None:
     """Over a checked certificate, with every cookie that signs somebody in kept to TLS."""
     with Browserless(url) as person:
         page = person.sign_in(account)
         assert page.url.scheme == "https"
         assert f'<span id="name">{account.name}</span>' in page.text
-        signing_in = [cookie for cookie in person._client.cookies.jar if cookie.name != "_xsrf"]
+        signing_in = list(person._client.cookies.jar)
         assert len(signing_in) >= 3  # the hub's, its session's number, the server's
         assert [cookie.name for cookie in signing_in if not cookie.secure] == []
+        # a server keeps its cookies as it was started, so the next one is to be started without
+        stopped = person.fetch("DELETE", f"hub/api/users/{account.name}/server")
+        assert stopped.status_code in (202, 204)
+        wait_for("the end of the server", lambda: not servers_of(host, account.name))
 
 
 @pytest.mark.last
@@ -301,7 +305,7 @@ def test_tls_commands_protect_passwords(
             with monkeypatch.context() as patch:
                 patch.setenv("SSL_CERT_FILE", "/etc/ssl/lab/chain.pem")
                 url = f"https://127.0.0.1:{chosen.port}{chosen.base_url}"
-                sign_in_with_tls(accounts.alice, url)
+                sign_in_with_tls(host, accounts.alice, url)
             assert not service.answers(chosen.url)
             key = host.run("stat", "-c", "%U:%G %a", "/run/unixspawner-tls/key.pem").out.strip()
             assert key == f"root:{chosen.hub_account} 440"
