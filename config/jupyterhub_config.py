@@ -57,7 +57,7 @@ c.JupyterHub.hub_socket_mode = 0o666
 c.ConfigurableHTTPProxy.command = [
     str(RELEASE / "bin/node"),
     "--import",
-    str(RELEASE / "keep-alive.mjs"),
+    str(RELEASE / "preload.mjs"),
     str(RELEASE / "node_modules/.bin/configurable-http-proxy"),
 ]
 c.ConfigurableHTTPProxy.api_url = unix_url(RUN / "proxy-api.sock")
@@ -77,6 +77,7 @@ c.UnixAuthenticator.authenticate_account = checking_account()
 c.JupyterHub.spawner_class = "unixspawner"
 c.UnixSpawner.users_group = options["users_group"]
 c.JupyterHub.allow_named_servers = True
+c.JupyterHub.named_server_limit_per_user = 10
 # A restart of this service leaves everybody's servers alone.
 c.JupyterHub.cleanup_servers = False
 

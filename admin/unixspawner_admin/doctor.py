@@ -153,4 +153,5 @@ def check_service(options: Options) -> Iterator[Finding]:
         cure = "run ./install again"
         yield judge(enabled, f"service {service.name} starts at boot", cure, "warning")
     cure = f"read {paths.HUB_LOG} or journalctl -u unixspawner"
-    yield judge(services.answers(options.url), f"the service answers at {options.url}", cure)
+    answers = services.answers(options.url, options.hub_account)
+    yield judge(answers, f"the service answers at {options.url}", cure)

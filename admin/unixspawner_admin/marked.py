@@ -1,6 +1,7 @@
 """Finds and ends the processes of people's servers by the marker that they inherit. Needs root."""
 
 import pwd
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from . import system
 
 MARKER = b"UNIXSPAWNER_SERVER_ID="
+_SERVER_ID = re.compile(rb"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,9 @@ def marked_processes() -> list[MarkedProcess]:
 
 
 def _server_id(pid: int) -> str:
-    for variable in system.read_process(pid, "environ").split(b"\0"):
-        if variable.startswith(MARKER):
-            return variable.removeprefix(MARKER).decode(errors="replace")
-    return ""
+    environment = b"\0" + system.read_process(pid, "environ")
+    value = environment.partition(b"\0" + MARKER)[2].partition(b"\0")[0]
+    return value.decode(errors="replace") if _SERVER_ID.fullmatch(value) else ""
 
 
 def _account(uid: int) -> str:

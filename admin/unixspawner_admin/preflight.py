@@ -10,8 +10,6 @@ from .context import Context
 from .errors import AdminError, OptionError
 from .options import Options
 
-_LISTENING = "0A"  # the state in /proc/net/tcp
-
 
 def check(context: Context, remembered: dict[str, object]) -> None:
     require_root()
@@ -55,8 +53,8 @@ def _require_certificate(options: Options) -> None:
 
 
 def _require_free_port(options: Options) -> None:
-    if services.answers(options.url, timeout=1.0):
-        return  # most likely ourselves; a stranger's hub shows when ours is started
+    if services.answers(options.url, options.hub_account, timeout=1.0):
+        return  # ourselves
     family = socket.AF_INET6 if ":" in options.bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,19 +65,10 @@ def _require_free_port(options: Options) -> None:
 
 
 def _explain_bind(options: Options, error: OSError) -> None:
-    owner = _listener_uid(options.port)
+    owner = services.listener_uid(options.bind, options.port)
     if owner is not None and owner == system.uid_of(options.hub_account):
         return  # our own proxy, left over or about to be restarted
     raise OptionError(
         f"Port {options.port} on {options.bind} cannot be used ({error.strerror}): choose another "
         "with --port or --bind, or stop the program that has it."
     )
-
-
-def _listener_uid(port: int) -> int | None:
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in (system.read_text(Path(table)) or "").splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                return int(fields[7])
-    return None

@@ -26,7 +26,7 @@ _BESIDE = ("pyproject.toml", "requirements.lock", "README.md", "LICENSE")
 _NODE = (
     "config/node/package.json",
     "config/node/package-lock.json",
-    "config/node/keep-alive.mjs",
+    "config/node/preload.mjs",
 )
 _STAMP = ".complete"
 

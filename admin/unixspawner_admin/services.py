@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import ipaddress
 import ssl
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from . import system
 from .errors import AdminError
 from .paths import RUN
 
+_LISTENING = "0A"  # the state in /proc/net/tcp
 _ALIVE = ("active", "activating", "reloading")
 
 
@@ -102,10 +104,13 @@ def disable(service: Service) -> None:
         system.try_run(["update-rc.d", "-f", service.name, "remove"])
 
 
-def answers(url: str, timeout: float = 3.0) -> bool:
-    """Whether the hub answers at its public address, through the proxy."""
+def answers(url: str, hub_account: str, timeout: float = 3.0) -> bool:
+    """Whether our hub answers at its public address: any account can take a port and imitate it."""
     parts = urlsplit(url)
     assert parts.hostname is not None, url
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    if listener_uid(parts.hostname, port) != system.uid_of(hub_account):
+        return False
     connection = _connect(parts.scheme, parts.hostname, parts.port, timeout)
     try:
         connection.request("GET", parts.path + "hub/health")
@@ -114,6 +119,21 @@ def answers(url: str, timeout: float = 3.0) -> bool:
         return False
     finally:
         connection.close()
+
+
+def listener_uid(host: str, port: int) -> int | None:
+    """Whose program listens at an address, or at all addresses; None when nobody does."""
+    packed = ipaddress.ip_address(host).packed
+    # as proc(5) writes it: words of four octets in the order of this machine
+    words = (packed[i : i + 4][::-1] for i in range(0, len(packed), 4))
+    places = {b"".join(words).hex().upper(), "0" * 8, "0" * 32}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in (system.read_text(Path(table)) or "").splitlines()[1:]:
+            fields = line.split()
+            place, _, number = fields[1].rpartition(":")
+            if fields[3] == _LISTENING and int(number, 16) == port and place in places:
+                return int(fields[7])
+    return None
 
 
 def _connect(
@@ -128,10 +148,10 @@ def _connect(
     return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
 
-def wait_until_answering(url: str, seconds: float, pid: int = 0) -> bool:
+def wait_until_answering(url: str, hub_account: str, seconds: float, pid: int = 0) -> bool:
     """Not longer than a process of that number exists; 0 watches none."""
     deadline = time.monotonic() + seconds
-    while not (_has_socket() and answers(url)):
+    while not (_has_socket() and answers(url, hub_account)):
         is_gone = pid != 0 and system.process_uid(pid) is None
         if is_gone or time.monotonic() > deadline:
             return False

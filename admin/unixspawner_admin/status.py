@@ -28,16 +28,21 @@ def read_options() -> options.Options:
 
 
 def is_answering(wait: float, pid: int = 0) -> bool:
-    return services.wait_until_answering(read_options().url, wait, pid)
+    chosen = read_options()
+    return services.wait_until_answering(chosen.url, chosen.hub_account, wait, pid)
 
 
 def describe() -> Status:
-    url = read_options().url
-    runs, answers = services.runs(services.HUB), services.answers(url)
+    chosen = read_options()
+    url = chosen.url
+    runs, answers = services.runs(services.HUB), services.answers(url, chosen.hub_account)
     hub = {
         (True, True): (RUNNING, f"The service runs and answers at {url}"),
         (True, False): (NOT_ANSWERING, f"The service runs, but does not answer at {url}"),
-        (False, True): (NOT_RUNNING, f"The service does not run; something else answers at {url}"),
+        (False, True): (
+            NOT_RUNNING,
+            f"The service does not run; a proxy of it answers at {url}",
+        ),
         (False, False): (NOT_RUNNING, "The service does not run."),
     }
     code, line = hub[runs, answers]

@@ -215,11 +215,23 @@ def members(group: str) -> list[str]:
     return []
 
 
+MAX_PROCESS_FILE = 2**20
+
+
 def processes() -> Iterator[int]:
-    """All but ourselves and those that have ended and wait to be forgotten."""
+    """Of this system, not of containers on it; without ourselves and those that have ended."""
+    here = _pid_namespace(os.getpid())
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid() and _process_state(int(name)) != b"Z":
+        if name.isdigit() and int(name) != os.getpid() and _pid_namespace(int(name)) == here:
+            if _process_state(int(name)) == b"Z":
+                continue
             yield int(name)
+
+
+def _pid_namespace(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    return None
 
 
 def _process_state(pid: int) -> bytes:
@@ -227,9 +239,12 @@ def _process_state(pid: int) -> bytes:
 
 
 def read_process(pid: int, name: str) -> bytes:
-    """/proc/<pid>/<name>, empty when the process is gone."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+    """The beginning of /proc/<pid>/<name>, empty when the process is gone.
+
+    Bounded, since a person's process can make its environment appear as large as it likes.
+    """
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read(MAX_PROCESS_FILE)
     return b""
 
 

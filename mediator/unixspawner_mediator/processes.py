@@ -16,6 +16,7 @@ from .errors import Refusal
 from .protocol import ProcessIdentity
 
 MARKER = "UNIXSPAWNER_SERVER_ID"
+MAX_FILE = 2**20  # a process can make its environment appear as large as it likes
 MEDIATOR_WORDS = (b"/mediator", b"start")
 
 
@@ -52,7 +53,7 @@ def _read(pid: int, uid: int) -> Process | None:
 
 def _read_file(pid: int, name: str) -> bytes:
     with open(f"/proc/{pid}/{name}", "rb") as file:
-        return file.read()
+        return file.read(MAX_FILE)
 
 
 def carries_marker(pid: int, server_id: str) -> bool:

@@ -101,6 +101,8 @@ def own_account() -> Account:
         entry = pwd.getpwuid(os.getuid())
     except KeyError:
         raise Refusal("no-account", "This account is not known to the name service.") from None
+    if os.getgid() != entry.pw_gid:  # sudo -g lets the hub choose among the person's groups
+        raise Refusal("wrong-group", "The mediator must run with the account's own group.")
     return _account(entry, [*os.getgroups(), os.getgid()])
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 
 from .account import OwnAccount
-from .errors import AmbiguousSessionError, HubUnavailableError
+from .errors import AmbiguousSessionError, BadRequestError, HubUnavailableError
 from .pages import Link, html_headers, json_headers, page
 from .replies import Reply, for_error, hub_version, refusal
 from .request import REQUEST_KEY, SESSION_KEY, Incoming
@@ -38,7 +38,7 @@ Visiting = Annotated[Session, Depends(signed_in)]
 
 def own_application(settings: Settings, signin: SignIn, account: OwnAccount) -> FastAPI:
     own = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for kind in (AmbiguousSessionError, HubUnavailableError):
+    for kind in (AmbiguousSessionError, BadRequestError, HubUnavailableError):
         own.add_exception_handler(kind, _refuse)
 
     @own.api_route("/api", methods=["GET", "HEAD"])

@@ -46,7 +46,10 @@ class Incoming:
         """The first value of a query parameter, or an empty string."""
         if name.encode() not in self.query:
             return ""
-        pairs = parse_qsl(self.query.decode("latin-1"), max_num_fields=1000)
+        try:
+            pairs = parse_qsl(self.query.decode("latin-1"), max_num_fields=1000)
+        except ValueError:
+            raise BadRequestError("The address has too many parameters.") from None
         return next((value for key, value in pairs if key == name), "")
 
     @property

@@ -58,7 +58,7 @@ class UnixAuthenticator(PAMAuthenticator):
         Raises:
             tornado.web.HTTPError: 403 with the sentence that the sign-in page shows.
         """
-        name, password = data["username"], data["password"]
+        name, password = data.get("username", ""), data.get("password", "")
         try:
             if not USER_NAME.fullmatch(name) or not PASSWORD.fullmatch(password):
                 raise AskError("wrong-password", WRONG, "not a name or password for this machine")

@@ -1,6 +1,8 @@
 """Waits for descriptors and for children in the hub."""
 
 import asyncio
+import contextlib
+import signal
 import subprocess
 
 _left: list[subprocess.Popen[bytes]] = []
@@ -18,5 +20,11 @@ async def readable(descriptor: int) -> None:
 
 
 def reap_later(child: subprocess.Popen[bytes]) -> None:
-    """Take over a sudo that nobody waits for: it is root's, we cannot end it, only collect it."""
+    """Take over a sudo that nobody waits for: it is root's, we cannot end it, only collect it.
+
+    When a person stops a mediator (SIGSTOP), sudo stops itself too. Waking it is the one signal
+    that we may send, being of the same session: it then passes the end on and is gone.
+    """
+    with contextlib.suppress(OSError):
+        child.send_signal(signal.SIGCONT)
     _left[:] = [other for other in [*_left, child] if other.poll() is None]

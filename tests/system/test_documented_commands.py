@@ -287,6 +287,7 @@ def sign_in_with_tls(host: Host, account: Account, url: str) -> None:
         assert len(signing_in) >= 3  # the hub's, its session's number, the server's
         assert [cookie.name for cookie in signing_in if not cookie.secure] == []
         # a server keeps its cookies as it was started, so the next one is to be started without
+        person.go("hub/home")
         stopped = person.fetch("DELETE", f"hub/api/users/{account.name}/server")
         assert stopped.status_code in (202, 204)
         wait_for("the end of the server", lambda: not servers_of(host, account.name))

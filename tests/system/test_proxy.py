@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.system.fixtures import OpenBrowser
 
-POSTS = 300  # one in eight was lost without keep-alive.mjs
+POSTS = 300  # one in eight was lost without preload.mjs
 
 
 def test_no_answer_to_a_form_is_lost_between_proxy_and_hub(browser: OpenBrowser) -> None:

@@ -35,19 +35,23 @@ def test_whether_the_machine_makes_homes_itself(tmp_path: Path, text: str, expec
     assert pam.makes_homes(tmp_path) is expected
 
 
+ID = b"ab" * 16
+
+
 def test_marked_processes_are_people_s_only(monkeypatch: pytest.MonkeyPatch) -> None:
     environments = {
-        10: b"HOME=/home/alice\0UNIXSPAWNER_SERVER_ID=ab\0",
-        11: b"HOME=/root\0UNIXSPAWNER_SERVER_ID=ab\0",
-        12: b"HOME=/home/bob\0XUNIXSPAWNER_SERVER_ID=ab\0",
+        10: b"HOME=/home/alice\0UNIXSPAWNER_SERVER_ID=" + ID + b"\0",
+        11: b"HOME=/root\0UNIXSPAWNER_SERVER_ID=" + ID + b"\0",
+        12: b"HOME=/home/bob\0XUNIXSPAWNER_SERVER_ID=" + ID + b"\0",
         13: b"",
+        14: b"UNIXSPAWNER_SERVER_ID=\x1b[2J" + ID + b"\0",
     }
-    uids = {10: 4001, 11: 0, 12: 4002, 13: None}
+    uids = {10: 4001, 11: 0, 12: 4002, 13: None, 14: 4003}
     monkeypatch.setattr(system, "processes", lambda: iter(environments))
     monkeypatch.setattr(system, "read_process", lambda pid, name: environments[pid])
     monkeypatch.setattr(system, "process_uid", lambda pid: uids[pid])
     found = marked.marked_processes()
-    assert found == [marked.MarkedProcess(10, "uid 4001", "ab")]
+    assert found == [marked.MarkedProcess(10, "uid 4001", ID.decode())]
 
 
 def test_a_doctor_s_lines() -> None:

@@ -17,7 +17,7 @@ def source(tmp_path: Path) -> Path:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "config/node/package-lock.json").write_text("{}")
-    (tmp_path / "config/node/keep-alive.mjs").write_text("")
+    (tmp_path / "config/node/preload.mjs").write_text("")
     (tmp_path / "README.md").write_text("read me")
     for package in release.PACKAGES:
         (tmp_path / package).mkdir(parents=True)
