@@ -122,8 +122,12 @@ def answers(url: str, hub_account: str, timeout: float = 3.0) -> bool:
 
 
 def listener_uid(host: str, port: int) -> int | None:
-    """Whose program listens at an address, or at all addresses; None when nobody does."""
-    packed = ipaddress.ip_address(host).packed
+    """Whose program has an address, or all of them; None when nobody does.
+
+    Asked for all addresses, a program at any one of them is in the way.
+    """
+    address = ipaddress.ip_address(host)
+    packed = address.packed
     # as proc(5) writes it: words of four octets in the order of this machine
     words = (packed[i : i + 4][::-1] for i in range(0, len(packed), 4))
     places = {b"".join(words).hex().upper(), "0" * 8, "0" * 32}
@@ -131,7 +135,9 @@ def listener_uid(host: str, port: int) -> int | None:
         for line in (system.read_text(Path(table)) or "").splitlines()[1:]:
             fields = line.split()
             place, _, number = fields[1].rpartition(":")
-            if fields[3] == _LISTENING and int(number, 16) == port and place in places:
+            if fields[3] == _LISTENING and int(number, 16) == port:
+                if place not in places and not address.is_unspecified:
+                    continue
                 return int(fields[7])
     return None
 

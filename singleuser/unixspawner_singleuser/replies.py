@@ -14,7 +14,7 @@ from importlib import metadata
 from starlette.responses import Response
 from starlette.types import Message, Send
 
-from .errors import AmbiguousSessionError, HubUnavailableError
+from .errors import AmbiguousSessionError, BadRequestError, HubUnavailableError
 from .headers import Headers
 from .pages import Link, html_headers, json_headers, json_message, page
 from .request import Incoming
@@ -66,6 +66,8 @@ def for_error(request: Incoming | None, error: Exception) -> Reply:
             "The hub does not answer",
             "Who you are cannot be checked at the moment. Try again in a moment.",
         )
+    if isinstance(error, BadRequestError):
+        return refusal(request, 400, "Bad request", str(error))
     if isinstance(error, AmbiguousSessionError):
         log.warning("A browser sent several signed session cookies; none was taken.")
         return refusal(

@@ -333,3 +333,9 @@ async def test_an_open_stream_ends_when_the_hub_withdraws_access(
     await asyncio.wait_for(response.content.read(), 5)
     assert len(exchanges._open) == 0
     assert (await alice.get(PREFIX + "x")).status == 302
+
+
+async def test_an_address_with_too_many_parameters_is_a_bad_request(browser: Browser) -> None:
+    answer = await browser.get("oauth_callback?state=1&" + "&".join(["a=1"] * 1001))
+    assert answer.status == 400
+    assert "Traceback" not in await answer.text()
