@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
 
 MAX_HEAD = 64 * 1024
+_VERSIONS = frozenset({"1.0", "1.1"})
 _NO_BODY = frozenset({204, 304})
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # An absolute address or `*` names another place than a path below our prefix.
@@ -57,8 +58,8 @@ class StrictProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_complete = True
         version = self.parser.get_http_version()
-        if not _TARGET.fullmatch(self.url):
-            raise ValueError("not a path")
+        if version not in _VERSIONS or not _TARGET.fullmatch(self.url):
+            raise ValueError("not a path, or not HTTP/1")
         _refuse_ambiguity(self.headers, version)
         scope = self.scope
         scope["method"] = self.parser.get_method().decode("ascii")

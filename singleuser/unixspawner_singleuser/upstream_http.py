@@ -37,6 +37,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None  # None between two answers
         self._waiter: asyncio.Future[None] | None = None
+        self._leave: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._lost = False
         self.idle_since = 0.0
@@ -79,12 +80,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def leave_to_send(self, seconds: float) -> None:
         """Waits for 100 Continue, for a final answer, or for so long."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not (self.continued or self._head_complete):
-                    await self._news()
-        except TimeoutError:
-            pass
+        if not (self.continued or self._head_complete or self._error):
+            # Not `_news`: somebody else waits for the answer at the same time.
+            self._leave = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._leave], timeout=seconds)
 
     async def read(self) -> bytes:
         """What has arrived of the body, b"" at its end. Raises UpstreamUnavailableError."""
@@ -108,7 +107,7 @@ class UpstreamConnection(asyncio.Protocol):
         return reusable
 
     def close(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._lost:
             self._transport.abort()
 
     @property
@@ -127,6 +126,9 @@ class UpstreamConnection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+        said = self.continued or self._head_complete or self._error
+        if self._leave is not None and said and not self._leave.done():
+            self._leave.set_result(None)
 
     def _fail(self, reason: str) -> None:
         """Whatever was wrong, nothing more is believed."""
@@ -195,9 +197,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim = 100 <= self._status < 200
         if self._interim:
             return
-        self._head_complete = True
-        self._keep_alive = self._parser.should_keep_alive()
         self._until_close = self._frames_nothing()
+        self._keep_alive = self._parser.should_keep_alive()
+        self._head_complete = True
         if self._bodyless:
             self.finished = True
 
