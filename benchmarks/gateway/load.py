@@ -82,9 +82,7 @@ async def download(port: int, path: str, cookie: str, size: int) -> float:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=MEBIBYTE)
     begun = time.perf_counter()
     target = f"{path}download?{size}"
-    writer.write(
-        f"GET {target} HTTP/1.1\r\nHost: lab.example\r\nCookie: {cookie}\r\n\r\n".encode()
-    )
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: lab.example\r\nCookie: {cookie}\r\n\r\n".encode())
     left = await _head(reader)
     while left > 0:
         data = await reader.read(MEBIBYTE)
