@@ -64,9 +64,10 @@ def carries_marker(pid: int, server_id: str) -> bool:
 
 
 def started_by_sudo(process: Process) -> bool:
-    """Whether the parent is root's sudo running our mediator: no person can fake that.
+    """Whether the parent looks like root's sudo running our mediator.
 
-    It is what still tells our process when the person overwrote its environment.
+    It still tells our process when the person overwrote its environment. Nobody can fake it for
+    another account; who fakes it for himself only offers his own process up, see docs/adr/0006.
     """
     with contextlib.suppress(OSError):
         words = _read_file(process.parent, "cmdline").rstrip(b"\0").split(b"\0")

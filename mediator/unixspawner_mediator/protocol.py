@@ -24,7 +24,7 @@ SERVER_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 CODE = re.compile(r"[a-z][a-z-]{0,40}", re.ASCII)
-# A hexadecimal JSON escape costs six octets a character; control characters have no business here.
+# At most four octets a character, so that the longest text fits a reply; no control characters.
 TEXT = re.compile(r"[^\x00-\x1f\x7f]{0,1000}")
 LOG_TEXT = re.compile(rf"[^\x00-\x08\x0b-\x1f\x7f]{{0,{LOG_TAIL}}}")
 SERVER_NAME = re.compile(r"[^\x00-\x1f\x7f]{0,255}")
