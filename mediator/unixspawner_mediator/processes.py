@@ -76,8 +76,12 @@ def started_by_sudo(process: Process) -> bool:
     return False
 
 
-def find_tree(server_id: str, leader: ProcessIdentity) -> dict[int, Process]:
+def find_tree(
+    server_id: str, leader: ProcessIdentity, ours: set[tuple[int, int]]
+) -> dict[int, Process]:
     """Every process of the server, found afresh.
+
+    `ours` are pids and start times seen before: a process that is ending has no environment left.
 
     Raises:
         Refusal: the leader's process exists and is not one that we started.
@@ -86,7 +90,7 @@ def find_tree(server_id: str, leader: ProcessIdentity) -> dict[int, Process]:
     members = {pid for pid in table if carries_marker(pid, server_id)}
     known = table.get(leader.pid)
     if known is not None and known.start_time == leader.start_time and known.pid not in members:
-        if not started_by_sudo(known):
+        if (known.pid, known.start_time) not in ours and not started_by_sudo(known):
             raise Refusal("not-ours", "That process was not started by this service.")
         members.add(known.pid)
     return {pid: table[pid] for pid in _with_descendants(table, members)}
@@ -120,7 +124,7 @@ def end_tree(server_id: str, leader: ProcessIdentity, patience: float) -> int:
     signalled: set[tuple[int, int]] = set()
     deadline = time.monotonic() + patience
     hard_deadline = deadline + 5
-    while tree := find_tree(server_id, leader):
+    while tree := find_tree(server_id, leader, signalled):
         number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
         # a TERM is sent once; repeating it would cut short an orderly end
         fresh = [p for p in tree.values() if (p.pid, p.start_time) not in signalled]
