@@ -17,7 +17,7 @@ from .activity import Activity
 from .errors import UpstreamUnavailableError
 from .exchanges import CloseReason, Exchanges
 from .headers import decoded
-from .upstreams import Errand, Upstreams
+from .upstreams import Errand, Upstreams, websocket_url
 
 if TYPE_CHECKING:
     import aiohttp
@@ -63,7 +63,8 @@ class WebSocketForwarder:
     async def _connect(self, errand: Errand, scope: Scope) -> UpstreamSocket:
         import aiohttp
 
-        client = self._upstreams.session(errand.application.upstream, fresh=True)
+        upstream = errand.application.upstream
+        client = self._upstreams.websocket_client(upstream)
         headers = [
             (decoded(name), decoded(value))
             for name, value in errand.headers
@@ -72,7 +73,7 @@ class WebSocketForwarder:
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 return await client.ws_connect(
-                    errand.url,
+                    websocket_url(upstream, errand.target),
                     headers=headers,
                     protocols=scope.get("subprotocols", ()),
                     max_msg_size=MAX_MESSAGE,

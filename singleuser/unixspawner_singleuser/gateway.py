@@ -21,14 +21,16 @@ from .forward_websocket import WebSocketForwarder
 from .headers import Headers, identity_headers, request_headers
 from .replies import Finish, redirect, refusal
 from .request import Incoming
+from .rewriting import Place
 from .sessions import Session
-from .settings import Settings
-from .upstreams import Errand, Upstreams, upstream_url
+from .settings import Settings, decoded_segments
+from .upstreams import Errand, Upstreams
 
 log = logging.getLogger(__name__)
 
 # `apps` is where further applications will live.
 OWN_NAMES = frozenset({"api", "oauth_callback", "logout", "apps"})
+MAX_IDENTITIES = 100  # visitors whose headers are remembered
 
 
 class Gateway:
@@ -46,7 +48,8 @@ class Gateway:
         self._account = account
         self._own = own
         self._upstreams = Upstreams()
-        self._http = HttpForwarder(self._upstreams, exchanges, settings.session_cookie)
+        self._http = HttpForwarder(self._upstreams, exchanges, _place(settings))
+        self._identities: dict[str, Headers] = {}
         self._websocket = WebSocketForwarder(self._upstreams, exchanges, activity)
 
     async def handle(
@@ -88,7 +91,7 @@ class Gateway:
             request=request,
             application=application,
             session=session,
-            url=upstream_url(application.upstream, request.below or b"", _query(request, session)),
+            target=_target(request, session),
             headers=self._headers(request, session, account),
         )
         try:
@@ -115,8 +118,26 @@ class Gateway:
             session_cookie=self._settings.session_cookie,
             authorization_used=session.source == "header",
         )
-        own = identity_headers(account, "" if is_owner else visitor.label, self._settings.prefix)
-        return headers + own
+        return headers + self._identity(account, "" if is_owner else visitor.label)
+
+    def _identity(self, account: Account, visitor: str) -> Headers:
+        """Made once for everybody who visits."""
+        known = self._identities.get(visitor)
+        if known is None:
+            if len(self._identities) >= MAX_IDENTITIES:
+                self._identities.clear()
+            known = identity_headers(account, visitor, self._settings.prefix)
+            self._identities[visitor] = known
+        return known
+
+
+def _place(settings: Settings) -> Place:
+    return Place(
+        prefix=settings.prefix.encode("latin-1"),
+        segments=settings.segments,
+        hub_segments=decoded_segments(settings.hub_prefix),
+        session_cookie=settings.session_cookie,
+    )
 
 
 def is_own(request: Incoming) -> bool:
@@ -124,6 +145,12 @@ def is_own(request: Incoming) -> bool:
     path = unquote((request.below or b"").decode("latin-1"))
     first, slash, _ = path.partition("/")
     return first in OWN_NAMES and (not slash or first == "apps")
+
+
+def _target(request: Incoming, session: Session) -> bytes:
+    """What the application is asked for; the prefix is ours."""
+    query = _query(request, session)
+    return b"/%b?%b" % (request.below or b"", query) if query else b"/" + (request.below or b"")
 
 
 def _query(request: Incoming, session: Session) -> bytes:

@@ -6,12 +6,14 @@ two Set-Cookie lines into one. https://datatracker.ietf.org/doc/html/rfc9110#sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from .account import Account
 from .cookies import XSRF_COOKIE
 from .request import HeaderList
+from .rewriting import Place, location, set_cookie
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -56,6 +58,12 @@ _IDENTITY_STEMS = (
     b"x-remote-",
     b"x-unixspawner-",
 )
+# Clear-Site-Data deletes our cookies, Service-Worker-Allowed lets a script answer for the hub.
+_NOT_ANSWERED = HOP_BY_HOP | {
+    b"clear-site-data",
+    b"service-worker-allowed",
+    b"x-jupyterhub-version",
+}
 _NOT_FORWARDED = HOP_BY_HOP | {b"expect", b"host", b"authorization", b"cookie"}
 _HUB_COOKIES = ("jupyterhub-", "__Host-jupyterhub-")
 
@@ -77,19 +85,23 @@ def request_headers(
     return kept
 
 
-def response_headers(headers: HeaderList, *, session_cookie: str) -> Headers:
-    """What a browser may see of an application's answer.
+def response_headers(headers: Headers, place: Place, hosts: frozenset[bytes]) -> Headers:
+    """What a browser may see of an application's answer; the names are in lower case.
 
-    An application shares our path and could overwrite our cookies; those are not passed on.
+    An application shares our origin and our path: what would overwrite or delete our cookies, or
+    reach beyond the prefix, is not passed on.
     """
-    dropped = HOP_BY_HOP | named_by_connection(headers)
+    dropped = _NOT_ANSWERED | named_by_connection(headers)
     kept: Headers = []
-    for raw_name, value in headers:
-        name = raw_name.lower()
-        if name in dropped or name == b"x-jupyterhub-version":
+    for name, value in headers:
+        if name in dropped:
             continue
-        if name == b"set-cookie" and is_hub_cookie(_cookie_name(value), session_cookie):
-            continue
+        if name == b"set-cookie":
+            if is_hub_cookie(_cookie_name(value), place.session_cookie):
+                continue
+            value = set_cookie(value, place)
+        elif name == b"location":
+            value = location(value, place, hosts)
         kept.append((name, value))
     return kept
 
@@ -107,14 +119,20 @@ def identity_headers(account: Account, visitor: str, prefix: str) -> Headers:
     return headers
 
 
-def named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    """Header names that Connection declares to be for this hop only."""
-    listed = [value for name, value in headers if name.lower() == b"connection"]
+def named_by_connection(headers: Sequence[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    """Header names that Connection declares to be for this hop only. Names are in lower case."""
+    listed = [value for name, value in headers if name == b"connection"]
+    if not listed or listed == [b"keep-alive"]:
+        return frozenset()
     return frozenset(name.strip().lower() for name in b",".join(listed).split(b",")) - {b""}
 
 
 def speaks_for_identity(name: bytes) -> bool:
     """CGI and WSGI turn - into _, so both spellings reach an application as one."""
+    return _speaks_for_identity(name) if len(name) <= 64 else _judge_identity(name)
+
+
+def _judge_identity(name: bytes) -> bool:
     plain = name.lower().replace(b"_", b"-")
     return (
         plain in _IDENTITY_NAMES
@@ -123,6 +141,11 @@ def speaks_for_identity(name: bytes) -> bool:
     )
 
 
+# The same few names come with every request.
+_speaks_for_identity = lru_cache(maxsize=512)(_judge_identity)
+
+
+@lru_cache(maxsize=64)
 def application_cookies(header: bytes, session_cookie: str) -> bytes:
     """The Cookie header without the hub's cookies and ours."""
     pairs = header.split(b";")
@@ -151,7 +174,8 @@ def decoded(raw: bytes) -> str:
 
 
 def _cookie_name(pair: bytes) -> str:
-    return pair.partition(b"=")[0].strip().decode("latin-1")
+    """Browsers send a cookie without a name as its bare value, so `=_xsrf=1` is `_xsrf` as well."""
+    return pair.lstrip(b"= \t").partition(b"=")[0].strip().decode("latin-1")
 
 
 def _printable(text: str) -> bytes:

@@ -7,8 +7,9 @@ a slash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 from starlette.types import Scope
@@ -35,7 +36,7 @@ class Incoming:
     headers: HeaderList
     below: bytes | None
     fields: dict[bytes, list[bytes]]
-    cookies: dict[str, list[str]]
+    cookies: Mapping[str, list[str]]
 
     def header(self, name: bytes) -> str:
         """The first value of a header, or an empty string."""
@@ -99,7 +100,7 @@ def read_request(scope: Scope, segments: tuple[str, ...]) -> Incoming:
         headers=headers,
         below=below,
         fields=fields,
-        cookies=read_cookies(fields.get(b"cookie", ())),
+        cookies=read_cookies(tuple(fields.get(b"cookie", ()))),
     )
 
 
@@ -123,8 +124,12 @@ def has_dot_segments(raw: bytes) -> bool:
     return not _DOT_SEGMENTS.isdisjoint(segments)
 
 
-def read_cookies(headers: Iterable[bytes]) -> dict[str, list[str]]:
-    """Every value of every cookie: a sibling path may set a second one of the same name."""
+@lru_cache(maxsize=64)
+def read_cookies(headers: tuple[bytes, ...]) -> Mapping[str, list[str]]:
+    """Every value of every cookie: a sibling path may set a second one of the same name.
+
+    A browser sends the same ones with every request, so the last few results are remembered.
+    """
     cookies: dict[str, list[str]] = {}
     for header in headers:
         for pair in header.decode("latin-1").split(";"):

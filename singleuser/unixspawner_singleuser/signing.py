@@ -14,6 +14,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 MAX_AGE = 30 * 86400.0
 _PURPOSE = b"unixspawner signed cookies 1"
@@ -30,6 +31,8 @@ class Signer:
     def __init__(self, key: bytes, clock: Callable[[], float] = time.time) -> None:
         self._key = key
         self._clock = clock
+        # A browser presents the same cookie with every request, and its age is checked each time.
+        self.mac = lru_cache(maxsize=256)(self._mac)
 
     def sign(self, name: str, value: str) -> str:
         """A cookie value that holds `value` and the time, valid under this cookie name only."""
@@ -46,11 +49,12 @@ class Signer:
             return None
         return _decode(value).decode()
 
-    def mac(self, name: str, body: str) -> str:
+    def _mac(self, name: str, body: str) -> str:
         message = f"{len(name)}:{name}:{body}".encode()
         return _encode(hmac.digest(self._key, message, "sha256"))
 
 
+@lru_cache(maxsize=64)
 def fingerprint(token: str) -> str:
     """What stands for a token in tables and comparisons, so that the token itself does not."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,19 +1,22 @@
-"""Connections to applications: one aiohttp client for each, for the life of the server.
+"""Connections to applications, kept open between requests; and one client for their WebSockets.
 
-Run as the person signed in. aiohttp is imported with the first forwarded request. The address of a
-request is put together from the application's fixed place and a path; nothing parses it as a URL
-again, so no path can lead anywhere else.
+Run as the person signed in. A connection leads to the application's fixed place, which never comes
+from a request. aiohttp, used for WebSockets only, is imported with the first of them.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .catalogue import Application, Upstream
+from .errors import UpstreamUnavailableError
 from .headers import Headers
 from .request import Incoming
 from .sessions import Session
+from .upstream_http import UpstreamConnection
 
 if TYPE_CHECKING:
     import aiohttp
@@ -23,8 +26,7 @@ CONNECT_TIMEOUT = 10.0
 # Shorter than the five seconds after which common servers drop an idle connection, so that a
 # request is not sent into one that is just being closed.
 KEEPALIVE = 3.0
-READ_BUFFER = 64 * 1024
-MAX_HEADER = 64 * 1024
+MAX_IDLE = 64  # connections to each application
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,71 +36,106 @@ class Errand:
     request: Incoming
     application: Application
     session: Session
-    url: yarl.URL
+    target: bytes  # path and query, as the application gets them
     headers: Headers
 
 
 class Upstreams:
-    """Two clients for each application: one keeps connections, the other opens fresh ones."""
-
     def __init__(self) -> None:
-        self._sessions: dict[tuple[Upstream, bool], aiohttp.ClientSession] = {}
+        self._idle: dict[Upstream, list[UpstreamConnection]] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._clients: dict[Upstream, aiohttp.ClientSession] = {}
 
-    def session(self, upstream: Upstream, *, fresh: bool) -> aiohttp.ClientSession:
-        """With `fresh`, no kept connection is used.
+    def take_idle(self, upstream: Upstream) -> UpstreamConnection | None:
+        """A kept connection, the one used last. It may turn out to be closed at the other end."""
+        idle = self._idle.get(upstream)
+        while idle:
+            connection = idle.pop()
+            if connection.is_open and connection.idle_since + KEEPALIVE > time.monotonic():
+                return connection
+            connection.close()
+        return None
 
-        A kept one may turn out to be closed, and only a request that merely reads can be sent
-        twice.
-        """
-        session = self._sessions.get((upstream, fresh))
-        if session is None:
-            session = self._sessions[upstream, fresh] = _open(upstream, fresh)
-        return session
+    async def connect(self, upstream: Upstream) -> UpstreamConnection:
+        """A fresh connection. Raises UpstreamUnavailableError."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                if upstream.socket_path is not None:
+                    _, connection = await loop.create_unix_connection(
+                        UpstreamConnection, upstream.socket_path
+                    )
+                else:
+                    _, connection = await loop.create_connection(
+                        UpstreamConnection, upstream.host, upstream.port
+                    )
+        except OSError as error:  # TimeoutError and name resolution included
+            # The class alone: an error's text may hold an address.
+            raise UpstreamUnavailableError(type(error).__name__) from None
+        return connection
+
+    def keep(self, upstream: Upstream, connection: UpstreamConnection) -> None:
+        idle = self._idle.setdefault(upstream, [])
+        if len(idle) >= MAX_IDLE:
+            connection.close()
+            return
+        idle.append(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE, self._drop_old)
+
+    def _drop_old(self) -> None:
+        oldest = time.monotonic() - KEEPALIVE
+        for upstream, idle in self._idle.items():
+            young = [one for one in idle if one.is_open and one.idle_since > oldest]
+            for connection in set(idle).difference(young):
+                connection.close()
+            self._idle[upstream] = young
+        self._sweep = None
+        if any(self._idle.values()):
+            self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE, self._drop_old)
+
+    def websocket_client(self, upstream: Upstream) -> aiohttp.ClientSession:
+        client = self._clients.get(upstream)
+        if client is None:
+            client = self._clients[upstream] = _open(upstream)
+        return client
 
     async def close(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.close()
+        for client in self._clients.values():
+            await client.close()
 
 
-def upstream_url(upstream: Upstream, below: bytes, query: bytes, scheme: str = "http") -> yarl.URL:
+def websocket_url(upstream: Upstream, target: bytes) -> yarl.URL:
+    """Put together from parts: nothing parses it again, so no path can lead anywhere else."""
     import yarl
 
+    path, _, query = target.decode("latin-1").partition("?")
     return yarl.URL.build(
-        scheme=scheme,
+        scheme="http",
         host=upstream.host or "localhost",
         port=upstream.port or None,
-        path="/" + below.decode("latin-1"),
-        query_string=query.decode("latin-1"),
+        path=path,
+        query_string=query,
         encoded=True,
     )
 
 
-def _open(upstream: Upstream, fresh: bool) -> aiohttp.ClientSession:
+def _open(upstream: Upstream) -> aiohttp.ClientSession:
     import aiohttp
 
+    connector = (
+        aiohttp.TCPConnector(limit=0, force_close=True, resolver=aiohttp.ThreadedResolver())
+        if upstream.socket_path is None
+        else aiohttp.UnixConnector(upstream.socket_path, limit=0, force_close=True)
+    )
     return aiohttp.ClientSession(
-        connector=_connector(upstream, fresh),
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-        read_bufsize=READ_BUFFER,
-        max_line_size=MAX_HEADER,
-        max_field_size=MAX_HEADER,
-    )
-
-
-def _connector(upstream: Upstream, fresh: bool) -> aiohttp.BaseConnector:
-    import aiohttp
-
-    keepalive = None if fresh else KEEPALIVE
-    if upstream.socket_path is not None:
-        return aiohttp.UnixConnector(
-            upstream.socket_path, limit=0, force_close=fresh, keepalive_timeout=keepalive
-        )
-    return aiohttp.TCPConnector(
-        limit=0,
-        force_close=fresh,
-        keepalive_timeout=keepalive,
-        resolver=aiohttp.ThreadedResolver(),
     )

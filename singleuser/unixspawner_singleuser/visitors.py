@@ -6,8 +6,8 @@ administrator or somebody with a share may visit too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def parse_visitor(model: object) -> Visitor:
     return Visitor(name=name, kind=kind, scopes=frozenset(scopes))
 
 
-def may_access(visitor: Visitor, required: Iterable[str]) -> bool:
+@lru_cache(maxsize=64)
+def may_access(visitor: Visitor, required: frozenset[str]) -> bool:
     """True when one of the required scopes is held, itself or within a wider one.
 
     https://jupyterhub.readthedocs.io/en/stable/rbac/scopes.html: no filter means everything,

@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[str, set[str], set[str]]] = {
     "singleuser": (
         "unixspawner_singleuser",
         # yarl is aiohttp's own type of URLs
-        {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp", "yarl"},
+        {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp", "httptools", "uvloop", "yarl"},
         set(),
     ),
     "backend": ("unixspawner_backend", {"fastapi", "starlette", "uvicorn"}, set()),

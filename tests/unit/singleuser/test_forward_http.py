@@ -102,7 +102,7 @@ async def test_an_authorization_of_the_application_passes(alice: Browser) -> Non
 async def test_two_cookies_stay_two_and_ours_cannot_be_set(alice: Browser) -> None:
     response = await alice.get(PREFIX + "cookies")
     assert response.headers.getall("Set-Cookie") == [
-        "a=1; Path=/",
+        f"a=1; Path={PREFIX}",
         "b=2; Expires=Wed, 09 Jun 2032 10:18:14 GMT",
     ]
     assert "X-Hop" not in response.headers
