@@ -19,6 +19,7 @@ class Account:
     uid: int
     home: str
     groups: tuple[str, ...]
+    shell: str = ""
 
 
 def current_account() -> Account:
@@ -26,11 +27,12 @@ def current_account() -> Account:
     uid = os.getuid()
     try:
         entry = pwd.getpwuid(uid)
-        name, home = entry.pw_name, entry.pw_dir
+        name, home, shell = entry.pw_name, entry.pw_dir, entry.pw_shell
     except KeyError:
-        name, home = str(uid), "/"
+        name, home, shell = str(uid), "/", ""
     gids = sorted({os.getgid(), *os.getgroups()})
-    return Account(name=name, uid=uid, home=home, groups=tuple(_group_name(gid) for gid in gids))
+    groups = tuple(_group_name(gid) for gid in gids)
+    return Account(name=name, uid=uid, home=home, groups=groups, shell=shell)
 
 
 def _group_name(gid: int) -> str:

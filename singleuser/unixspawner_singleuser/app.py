@@ -13,12 +13,15 @@ from starlette.types import ASGIApp
 
 from .account import OwnAccount
 from .activity import Activity, keep_reporting
-from .catalogue import Catalogue
+from .catalogue import Source
+from .control import Control
 from .exchanges import Exchanges, keep_revalidating
 from .gate import Gate
 from .gateway import Gateway
 from .hub import Hub, check_hub
 from .logins import Logins
+from .menu import Menu
+from .on_demand import OnDemand
 from .own import own_application
 from .replies import hub_version
 from .sessions import Sessions
@@ -68,13 +71,16 @@ def _tidy_up() -> None:
     gc.enable()
 
 
-def build(settings: Settings, catalogue: Catalogue) -> Application:
+def build(settings: Settings, source: Source) -> Application:
     signer = Signer(derive_key(settings.api_token))
     hub = Hub(settings)
     sessions = Sessions(settings, hub, signer)
     exchanges, activity, account = Exchanges(), Activity(), OwnAccount()
     signin = SignIn(settings, sessions, Logins(settings, signer), signer, exchanges)
-    own = own_application(settings, signin, account)
-    gateway = Gateway(settings, catalogue, exchanges, activity, account, own)
+    on_demand = OnDemand(settings, account)
+    menu = Menu(settings, source, account, on_demand)
+    own = own_application(settings, signin, account, menu)
+    control = Control(settings, on_demand)
+    gateway = Gateway(settings, source, exchanges, activity, account, own, on_demand, control)
     gate = Gate(settings, sessions, signin, signer, activity, gateway, own)
     return Application(gate, settings, hub, sessions, exchanges, activity, gateway)

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from .account import current_account
 from .app import build
-from .catalogue import DEFAULT_DIRECTORY, load
+from .catalogue import DEFAULT_DIRECTORY
+from .catalogue_files import ROOT_ALONE, Shelf, Trusted
 from .errors import ConfigurationError
 from .pages import UNPROTECTED
 from .serve import bound_listener, inherited_listener, run
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(options)
         listener = _listener(options, settings)
-        application = build(settings, load(options.apps))
+        application = build(settings, Shelf(options.apps, _trusted(options)).current)
     except ConfigurationError as error:
         log.error("%s", error)
         return 1
@@ -62,7 +63,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _settings(options: argparse.Namespace) -> Settings:
     if not options.dev:
         return from_environment(os.environ)
-    return for_development(current_account().name)
+    return for_development(current_account().name, os.environ)
+
+
+def _trusted(options: argparse.Namespace) -> Trusted:
+    """Whose files count: root's, and one's own in a directory that one has named oneself."""
+    return ROOT_ALONE if options.apps == DEFAULT_DIRECTORY else ROOT_ALONE | {os.getuid()}
 
 
 def _listener(options: argparse.Namespace, settings: Settings) -> socket.socket:

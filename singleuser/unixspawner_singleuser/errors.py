@@ -27,3 +27,16 @@ class LoginRefusedError(Exception):
 
 class UpstreamUnavailableError(Exception):
     """An application did not accept the connection or did not speak HTTP; text is for the log."""
+
+
+class InvalidApplicationError(Exception):
+    """A file in apps.d is wrong; the text is the reason, for whoever wrote the file."""
+
+    def __init__(self, reason: str, line: int = 0, *, key: str = "") -> None:
+        super().__init__(reason)
+        self.line = line
+        self.key = key  # what the reason is about, where that is not the whole file
+
+
+class StartFailedError(Exception):
+    """An application's program does not run; the text is a sentence for the person."""

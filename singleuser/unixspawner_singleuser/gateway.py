@@ -1,4 +1,4 @@
-"""Behind the gate: hands a request to the root application, or to our own pages.
+"""Behind the gate: hands a request to the application that its address names, or to our own pages.
 
 Run as the person signed in, for visitors who may be here. Also fixes what the application learns
 about them.
@@ -7,150 +7,223 @@ about them.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from urllib.parse import unquote, unquote_plus
 
 from starlette.types import ASGIApp, Receive, Scope
 
 from .account import Account, OwnAccount
 from .activity import Activity
-from .catalogue import Application, Catalogue
-from .errors import UpstreamUnavailableError
+from .catalogue import Application, Catalogue, Source
+from .control import Control
+from .errors import StartFailedError, UpstreamUnavailableError
 from .exchanges import Exchanges
 from .forward_http import HttpForwarder
 from .forward_websocket import WebSocketForwarder
 from .headers import Headers, identity_headers, request_headers
-from .replies import Finish, redirect, refusal
+from .on_demand import OnDemand, base_of
+from .replies import Finish, Reply, redirect, refusal
 from .request import Incoming
 from .rewriting import Place
 from .sessions import Session
 from .settings import Settings, decoded_segments
 from .upstreams import Errand, Upstreams
+from .visit import Visit, nothing
 
 log = logging.getLogger(__name__)
 
-# `apps` is where further applications will live.
 OWN_NAMES = frozenset({"api", "oauth_callback", "logout", "apps"})
 MAX_IDENTITIES = 100  # visitors whose headers are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """An application's place in the browser's eyes, and what forwards to it there."""
+
+    place: Place
+    http: HttpForwarder
+    websocket: WebSocketForwarder
+
+    @property
+    def url(self) -> str:
+        return self.place.prefix.decode("latin-1")
 
 
 class Gateway:
     def __init__(
         self,
         settings: Settings,
-        catalogue: Catalogue,
+        source: Source,
         exchanges: Exchanges,
         activity: Activity,
         account: OwnAccount,
         own: ASGIApp,
+        on_demand: OnDemand,
+        control: Control,
     ) -> None:
         self._settings = settings
-        self._catalogue = catalogue
+        self._source = source
+        self._exchanges = exchanges
+        self._activity = activity
         self._account = account
         self._own = own
+        self._on_demand = on_demand
+        self._control = control
         self._upstreams = Upstreams()
-        self._http = HttpForwarder(self._upstreams, exchanges, _place(settings))
-        self._identities: dict[str, Headers] = {}
-        self._websocket = WebSocketForwarder(self._upstreams, exchanges, activity)
+        self._stands: dict[str, Stand] = {}
+        self._identities: dict[tuple[str, str], Headers] = {}
 
     async def handle(
-        self,
-        request: Incoming,
-        session: Session,
-        scope: Scope,
-        receive: Receive,
-        send: Finish,
+        self, request: Incoming, session: Session, scope: Scope, receive: Receive, send: Finish
     ) -> None:
-        application = self._catalogue.root
         opens_prefix = request.below == b"" and request.reads and not request.websocket
         if opens_prefix and self._start_page():
             await redirect(self._start_page())(scope, receive, send)
-        elif application is None or is_own(request):
+            return
+        account = await self._account.get()
+        seen = self._source().visible(account.groups)
+        visit = Visit(request, session, account, scope, receive, send)
+        name = own_name(request)
+        if name == "apps":
+            await self._apps(visit, seen)
+        elif seen.root is None or name:
             await self._own(scope, receive, send)
         else:
-            await self._forward(request, session, application, scope, receive, send)
+            await self._forward(visit, seen.root, request.below or b"")
 
     async def close(self) -> None:
+        await self._on_demand.close()
         await self._upstreams.close()
+
+    async def _apps(self, visit: Visit, seen: Catalogue) -> None:
+        """Everything below `apps`. Names are compared as they stand: no escapes, no guesses."""
+        request = visit.request
+        apps, *rest = (request.below or b"").split(b"/", 2)
+        names = [part.decode("latin-1") for part in rest]
+        looks = request.reads and not request.websocket
+        if apps != b"apps":
+            return await visit.answer(nothing(request))
+        if not names and looks:
+            return await visit.answer(self._redirect(request, "apps/"))
+        if names == [""]:
+            home = {"path": "/", "raw_path": b"/"}
+            return await self._own({**visit.scope, **home}, visit.receive, visit.send)
+        if names[:1] == ["-"]:
+            return await self._control.handle(visit, seen, names[1:])
+        application = seen.find(names[0]) if names else None
+        if application is not None and len(names) == 2 and not application.root:
+            return await self._forward(visit, application, rest[1])
+        if application is None or not looks:
+            return await visit.answer(nothing(request))
+        below = "" if application.root else f"apps/{application.name}/"
+        return await visit.answer(self._redirect(request, below))
+
+    def _redirect(self, request: Incoming, below: str) -> Reply:
+        query = f"?{request.query.decode('latin-1')}" if request.query else ""
+        return redirect(f"{self._settings.prefix}{below}{query}")
 
     def _start_page(self) -> str:
         """Where `Spawner.default_url` points; empty when that is the prefix itself."""
         below = self._settings.default_url.removeprefix(self._settings.prefix).lstrip("/")
         return self._settings.prefix + below if below else ""
 
-    async def _forward(
-        self,
-        request: Incoming,
-        session: Session,
-        application: Application,
-        scope: Scope,
-        receive: Receive,
-        send: Finish,
-    ) -> None:
-        account = await self._account.get()
-        errand = Errand(
-            request=request,
-            application=application,
-            session=session,
-            target=_target(request, session),
-            headers=self._headers(request, session, account),
-        )
+    async def _forward(self, visit: Visit, application: Application, below: bytes) -> None:
+        stand = self._stand(application)
         try:
-            if request.websocket:
-                await self._websocket.forward(errand, scope, receive, send)
+            if application.command is None:
+                await self._carry(visit, stand, application, below)
             else:
-                await self._http.forward(errand, receive, send)
+                await self._carry_on_demand(visit, stand, application, below)
+        except StartFailedError as error:
+            await visit.answer(self._control.failed(visit, application, str(error)))
         except UpstreamUnavailableError as error:
             log.warning("%s is not available: %s", application.name, error)
-            reply = refusal(
-                request,
-                502,
-                f"{application.title} does not answer",
-                f"{application.title} is not running or not ready. Try again in a moment,"
-                " and tell your administrator if it stays like this.",
-            )
-            await reply(scope, receive, send)
+            await visit.answer(_unavailable(visit.request, application))
 
-    def _headers(self, request: Incoming, session: Session, account: Account) -> Headers:
+    async def _carry_on_demand(
+        self, visit: Visit, stand: Stand, application: Application, below: bytes
+    ) -> None:
+        runner = await self._on_demand.runner(application)
+        with runner.in_use():
+            placed = await runner.ready(application)
+            await self._carry(visit, stand, placed, below)
+
+    async def _carry(
+        self, visit: Visit, stand: Stand, application: Application, below: bytes
+    ) -> None:
+        path = visit.request.raw_path if application.keep_prefix else b"/" + below
+        query = _query(visit.request, visit.session)
+        errand = Errand(
+            request=visit.request,
+            application=application,
+            session=visit.session,
+            target=b"%b?%b" % (path, query) if query else path,
+            headers=self._headers(visit, stand.url),
+        )
+        if visit.request.websocket:
+            await stand.websocket.forward(errand, visit.scope, visit.receive, visit.send)
+        else:
+            await stand.http.forward(errand, visit.receive, visit.send)
+
+    def _stand(self, application: Application) -> Stand:
+        """Made once for every address, of which an application has one or, as root, another."""
+        url = base_of(application, self._settings.prefix)
+        known = self._stands.get(url)
+        if known is None:
+            place = _place(self._settings, url)
+            known = self._stands[url] = Stand(
+                place,
+                HttpForwarder(self._upstreams, self._exchanges, place),
+                WebSocketForwarder(self._upstreams, self._exchanges, self._activity),
+            )
+        return known
+
+    def _headers(self, visit: Visit, url: str) -> Headers:
+        session = visit.session
         visitor = session.visitor
         is_owner = visitor.kind == "user" and visitor.name == self._settings.user
         headers = request_headers(
-            request.headers,
+            visit.request.headers,
             session_cookie=self._settings.session_cookie,
             authorization_used=session.source == "header",
         )
-        return headers + self._identity(account, "" if is_owner else visitor.label)
+        return headers + self._identity(visit.account, "" if is_owner else visitor.label, url)
 
-    def _identity(self, account: Account, visitor: str) -> Headers:
-        """Made once for everybody who visits."""
-        known = self._identities.get(visitor)
+    def _identity(self, account: Account, visitor: str, url: str) -> Headers:
+        """Made once for everybody who visits an application."""
+        known = self._identities.get((visitor, url))
         if known is None:
             if len(self._identities) >= MAX_IDENTITIES:
                 self._identities.clear()
-            known = identity_headers(account, visitor, self._settings.prefix)
-            self._identities[visitor] = known
+            known = identity_headers(account, visitor, url)
+            self._identities[visitor, url] = known
         return known
 
 
-def _place(settings: Settings) -> Place:
+def _place(settings: Settings, url: str) -> Place:
     return Place(
-        prefix=settings.prefix.encode("latin-1"),
-        segments=settings.segments,
+        prefix=url.encode("latin-1"),
+        segments=decoded_segments(url),
         hub_segments=decoded_segments(settings.hub_prefix),
         session_cookie=settings.session_cookie,
     )
 
 
-def is_own(request: Incoming) -> bool:
-    """True for the addresses that never reach an application."""
+def own_name(request: Incoming) -> str:
+    """The first word of an address that never reaches the root application, else empty."""
     path = unquote((request.below or b"").decode("latin-1"))
     first, slash, _ = path.partition("/")
-    return first in OWN_NAMES and (not slash or first == "apps")
+    return first if first in OWN_NAMES and (not slash or first == "apps") else ""
 
 
-def _target(request: Incoming, session: Session) -> bytes:
-    """What the application is asked for; the prefix is ours."""
-    query = _query(request, session)
-    return b"/%b?%b" % (request.below or b"", query) if query else b"/" + (request.below or b"")
+def _unavailable(request: Incoming, application: Application) -> Reply:
+    return refusal(
+        request,
+        502,
+        f"{application.title} does not answer",
+        f"{application.title} is not running or not ready. Try again in a moment,"
+        " and tell your administrator if it stays like this.",
+    )
 
 
 def _query(request: Incoming, session: Session) -> bytes:

@@ -14,6 +14,7 @@ from fastapi import Depends, FastAPI, Request
 
 from .account import OwnAccount
 from .errors import AmbiguousSessionError, BadRequestError, HubUnavailableError
+from .menu import Menu
 from .pages import Link, html_headers, json_headers, page
 from .replies import Reply, for_error, hub_version, refusal
 from .request import REQUEST_KEY, SESSION_KEY, Incoming
@@ -36,7 +37,7 @@ Asked = Annotated[Incoming, Depends(incoming)]
 Visiting = Annotated[Session, Depends(signed_in)]
 
 
-def own_application(settings: Settings, signin: SignIn, account: OwnAccount) -> FastAPI:
+def own_application(settings: Settings, signin: SignIn, account: OwnAccount, menu: Menu) -> FastAPI:
     own = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for kind in (AmbiguousSessionError, BadRequestError, HubUnavailableError):
         own.add_exception_handler(kind, _refuse)
@@ -56,7 +57,7 @@ def own_application(settings: Settings, signin: SignIn, account: OwnAccount) -> 
 
     @own.api_route("/", methods=["GET", "HEAD"])
     async def home(visiting: Visiting) -> Reply:
-        return Reply(200, html_headers(), await _home_page(settings, visiting, account))
+        return Reply(200, html_headers(), await _home_page(settings, visiting, account, menu))
 
     @own.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
     async def nothing(asked: Asked) -> Reply:
@@ -69,8 +70,11 @@ async def _refuse(request: Request, error: Exception) -> Reply:
     return for_error(incoming(request), error)
 
 
-async def _home_page(settings: Settings, session: Session, account: OwnAccount) -> bytes:
+async def _home_page(
+    settings: Settings, session: Session, account: OwnAccount, menu: Menu
+) -> bytes:
     own = await account.get()
+    tiles = await menu.tiles()
     facts = [
         ("Account", f"{own.name} (uid {own.uid})"),
         ("Groups", ", ".join(own.groups)),
@@ -85,10 +89,12 @@ async def _home_page(settings: Settings, session: Session, account: OwnAccount) 
         Link("Control panel", settings.hub_home_url, id="jupyterhub-control-panel-link"),
         Link("Sign out", f"{settings.prefix}logout"),
     ]
+    applications = [Link(tile.title, tile.url) for tile in tiles]
     return page(
         f"{own.name} on {platform.node()}",
-        "This server runs as the account below. No application has been set up for it yet.",
+        "This server runs as the account below."
+        + ("" if tiles else " No application has been set up for it yet."),
         facts=facts,
-        links=[] if settings.dev else links,
+        links=applications + ([] if settings.dev else links),
         unprotected=settings.dev,
     )

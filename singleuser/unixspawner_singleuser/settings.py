@@ -14,6 +14,19 @@ from urllib.parse import unquote, urlsplit
 from .errors import ConfigurationError
 
 DEFAULT_ACTIVITY_INTERVAL = 300.0
+# Of all that the hub says, what an application may know as well.
+_FOR_APPLICATIONS = frozenset(
+    {
+        "JUPYTERHUB_BASE_URL",
+        "JUPYTERHUB_HOST",
+        "JUPYTERHUB_PUBLIC_URL",
+        "JUPYTERHUB_SERVER_NAME",
+        "JUPYTERHUB_SERVICE_PREFIX",
+        "JUPYTERHUB_USER",
+        "UNIXSPAWNER_SERVER_ID",  # by which a stop finds everything that belongs to a server
+    }
+)
+_OF_THE_HUB = ("JUPYTERHUB_", "JPY_", "CONFIGPROXY_", "UNIXSPAWNER_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,8 @@ class Settings:
     cookie_options: CookieOptions = CookieOptions()
     debug: bool = False
     dev: bool = False
+    # What applications inherit: nothing in it is secret.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def session_cookie(self) -> str:
@@ -101,10 +116,20 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         host_prefix_cookies=_flag(environ, "JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED", default=False),
         cookie_options=_cookie_options(environ.get("JUPYTERHUB_COOKIE_OPTIONS", "")),
         debug=_flag(environ, "JUPYTERHUB_DEBUG", default=False),
+        environment=for_applications(environ),
     )
 
 
-def for_development(user: str) -> Settings:
+def for_applications(environ: Mapping[str, str]) -> dict[str, str]:
+    """The session's variables, and of the hub's only those that are no secret."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in _FOR_APPLICATIONS or not name.startswith(_OF_THE_HUB)
+    }
+
+
+def for_development(user: str, environ: Mapping[str, str]) -> Settings:
     """Settings for `--dev`: no hub, no prefix, no sign-in."""
     return Settings(
         segments=(),
@@ -113,6 +138,7 @@ def for_development(user: str) -> Settings:
         user=user,
         client_id="unixspawner-dev",
         dev=True,
+        environment=for_applications(environ),
     )
 
 

@@ -17,7 +17,7 @@ from tests.unit.docs.documents import ROOT
 from unixspawner_admin import cli, options
 from unixspawner_mediator.config import Config
 from unixspawner_mediator.protocol import CODE
-from unixspawner_singleuser import catalogue
+from unixspawner_singleuser import catalogue_keys
 
 ADMINISTRATORS = documents.read("docs/administrators.md")
 DEVELOPERS = documents.read("docs/developers.md")
@@ -96,7 +96,7 @@ def test_all_traits_belong_to_the_two_classes() -> None:
 
 def test_exactly_the_keys_of_an_application_are_described() -> None:
     table = documents.rows(documents.section(ADMINISTRATORS, "## Applications: apps.d"))
-    assert {documents.names_in(row[0])[0] for row in table} == catalogue._KEYS
+    assert {documents.names_in(row[0])[0] for row in table} == catalogue_keys.KEYS
 
 
 @pytest.mark.parametrize("name", sorted(cli.main.commands))

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.unit.docs.documents import ROOT
 
-from unixspawner_singleuser import catalogue
+from unixspawner_singleuser.catalogue_files import ROOT_ALONE, load
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 FORGED = {"X-Forwarded-User": "mallory", "X-Forwarded-Prefix": "/user/me"}
@@ -63,6 +63,6 @@ def test_fifteen_lines_of_perl_know_the_caller_too(tmp_path: Path) -> None:
 def test_the_gateway_accepts_the_examples_application_files(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    loaded = catalogue.load(str(ROOT / "examples" / name))
+    loaded = load(str(ROOT / "examples" / name), ROOT_ALONE | {os.getuid()})
     assert loaded.root is not None
     assert caplog.text == ""

@@ -82,7 +82,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(directory / "server.sock"))
-    application = build(configured, applications)
+    application = build(configured, lambda: applications)
     quick = server(application)
     task = asyncio.create_task(quick.serve(sockets=[listener]))
     yield Running(application, quick, task)

@@ -1,4 +1,4 @@
-"""The pure parts, each by its rule: prefix, cookies, signatures, scopes, next URLs, catalogue."""
+"""The pure parts, each by its rule: prefix, cookies, signatures, scopes, next URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.singleuser.fakes import ACCESS, FakeHub, environment, settings
 
-from unixspawner_singleuser import catalogue, pages
+from unixspawner_singleuser import pages
 from unixspawner_singleuser.activity import Activity, iso_timestamp
 from unixspawner_singleuser.cookies import session_cookie
 from unixspawner_singleuser.errors import ConfigurationError, HubUnavailableError
@@ -236,57 +236,6 @@ def test_cookies_are_read_and_filtered_by_name() -> None:
     assert application_cookies(header, "me") == b'a=1; b="2"; c'
     assert read_cookies((header, b"a=3"))["a"] == ["1", "3"]
     assert read_cookies((header,))["b"] == ["2"]
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("title = 'x'", "exactly one of socket and url"),
-        ("title = 'x'\nsocket = '/a'\nurl = 'http://b:1'", "exactly one of socket and url"),
-        ("socket = '/a'", "title is missing"),
-        ("title = 1\nsocket = '/a'", "title must be a text"),
-        ("title = 'x'\nsocket = 'a'", "absolute path"),
-        ("title = 'x'\nurl = 'https://b'", "http://host:port"),
-        ("title = 'x'\nurl = 'http://b:1/path'", "http://host:port"),
-        ("title = 'x'\nurl = 'http://u:p@b:1'", "http://host:port"),
-        ("title = 'x'\nurl = 'http://b:99999'", "url is not valid"),
-        ("title = 'x'\nsocket = '/a'\nroot = 1", "root must be true or false"),
-        ("title = 'x'\nsocket = '/a'\ncommand = 'x'", "unknown key 'command'"),
-        ("title = ", "not valid TOML"),
-        ("\ud800", "not valid TOML"),
-        ("#" * 70000, "larger than"),
-    ],
-)
-def test_a_bad_file_is_left_out_and_the_others_work(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, reason: str
-) -> None:
-    (tmp_path / "bad.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
-    (tmp_path / "good.toml").write_text("title = 'Good'\nroot = true\nurl = 'http://localhost:1'")
-    (tmp_path / "README").write_text("not for us")
-    loaded = catalogue.load(str(tmp_path))
-    assert [app.name for app in loaded.applications] == ["good"]
-    assert loaded.root is not None
-    assert str(tmp_path / "bad.toml") in caplog.text
-    assert reason in caplog.text
-
-
-@pytest.mark.parametrize("name", ["a b", "$(id)", ";x", "`x`", "Ab", "-a", "a-", "@evil", "a" * 65])
-def test_a_name_that_could_mean_something_else_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / f"{name}.toml").write_text("title = 'x'\nsocket = '/a'")
-    assert catalogue.load(str(tmp_path)).applications == ()
-
-
-def test_only_one_application_can_be_the_root(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.toml").write_text("title = 'x'\nsocket = '/a'\nroot = true")
-    assert [app.name for app in catalogue.load(str(tmp_path)).applications] == ["a"]
-    assert "another file already has root = true" in caplog.text
-
-
-def test_no_directory_means_no_applications(tmp_path: Path) -> None:
-    assert catalogue.load(str(tmp_path / "none")) == catalogue.Catalogue()
 
 
 def test_pages_escape_everything() -> None:

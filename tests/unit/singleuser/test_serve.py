@@ -117,7 +117,7 @@ def test_a_bad_file_is_logged_and_does_not_stop_it(directory: Path) -> None:
         process.terminate()
         assert process.stderr is not None
         log = process.stderr.read()
-    assert f"{directory}/notes.toml is left out: unknown key 'port'." in log
+    assert f"{directory}/notes.toml, line 2: unknown key 'port'. It is left out." in log
 
 
 def test_it_binds_the_address_that_the_hub_names(directory: Path) -> None:

@@ -290,7 +290,13 @@ async def test_other_prefixes_are_not_served(alice: Browser) -> None:
     assert bare.headers["Location"] == PREFIX + "?a=1"
 
 
-@pytest.mark.parametrize("path", ["apps/x@evil/", "apps/x/", "apps"])
+NOWHERE = [
+    *("apps/x@evil/", "apps/x/", "apps/x", "apps/notes%2f", "apps%2fnotes/", "apps//"),
+    *("apps/;x/", "apps/`id`/", "apps/$(id)/", "apps/%24%28id%29/", "apps/-/", "apps/-/x/log"),
+]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
 async def test_there_is_no_application_of_that_name(
     alice: Browser, upstream: FakeUpstream, path: str
 ) -> None:

@@ -1,0 +1,55 @@
+"""Work on files that may take for ever, without anybody waiting for ever.
+
+Run as the person signed in. A home directory on a file server that is away stops whoever touches
+it, and no timeout reaches into that. So each such piece of work gets a thread of its own, which is
+left behind when it takes too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+MAX_STUCK = 8
+_stuck: set[threading.Thread] = set()
+
+
+async def in_time(work: Callable[[], Result], seconds: float) -> Result:
+    """What `work` returns or raises. Raises TimeoutError, at once when others are still stuck."""
+    _stuck.difference_update([thread for thread in _stuck if not thread.is_alive()])
+    if len(_stuck) >= MAX_STUCK:
+        raise TimeoutError
+    outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    thread = threading.Thread(target=_run, args=(work, outcome), daemon=True)
+    thread.start()
+    try:
+        async with asyncio.timeout(seconds):
+            return await outcome
+    except TimeoutError:
+        if thread.is_alive():
+            _stuck.add(thread)
+        raise
+
+
+def _run(work: Callable[[], Result], outcome: asyncio.Future[Result]) -> None:
+    try:
+        result = work()
+    except Exception as error:
+        _tell(outcome, functools.partial(outcome.set_exception, error))
+    else:
+        _tell(outcome, functools.partial(outcome.set_result, result))
+
+
+def _tell(outcome: asyncio.Future[Result], tell: Callable[[], None]) -> None:
+    def unless_gone() -> None:
+        if not outcome.done():
+            tell()
+
+    with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+        outcome.get_loop().call_soon_threadsafe(unless_gone)

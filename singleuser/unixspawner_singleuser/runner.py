@@ -1,0 +1,174 @@
+"""One application over time: started when it is asked for, once, and ended when it is not.
+
+Run as the person signed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .catalogue import Application
+from .errors import StartFailedError
+from .on_demand import State
+from .processes import PATIENCE
+from .program import Program
+
+log = logging.getLogger(__name__)
+
+# An application that ends that soon after it became ready has probably not been stopped by anybody;
+# started anew by every request, it would do so all day.
+SHORT_LIFE, MANY_ENDS, RECENTLY = 10.0, 3, 60.0
+
+Make = Callable[[Application], Program]
+
+
+class Runner:
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self._starting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._early_ends: deque[float] = deque(maxlen=MANY_ENDS)
+        self._uses = 0
+        self._idle: asyncio.TimerHandle | None = None
+        self._ready_since = 0.0
+        self.program: Program | None = None  # the last one, also when it has ended
+        self.failure = ""
+
+    @property
+    def state(self) -> State:
+        if self._starting is not None:
+            return "starting"
+        if self._is_running():
+            return "running"
+        return "failed" if self.failure else "stopped"
+
+    def differs_from(self, application: Application) -> bool:
+        """Whether a restart would take other settings than it runs with."""
+        program = self.program
+        return program is not None and program.command != application.command
+
+    async def ready(self, application: Application) -> Application:
+        """The application at the place where it listens now. Raises StartFailedError."""
+        if self.failure:
+            raise StartFailedError(self.failure)
+        if self._starting is None and not self._is_running():
+            self._starting = asyncio.create_task(self._start(application))
+            self._starting.add_done_callback(self._started)
+        if self._starting is not None:
+            # Who leaves meanwhile must not end it for the others.
+            await asyncio.shield(self._starting)
+        if self.program is None:
+            raise StartFailedError(f"{application.title} was stopped.")
+        return self.program.placed
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            self._count_down()
+
+    async def stop(self, patience: float = PATIENCE) -> None:
+        """Ends it; a failure is forgotten."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        self.failure = ""
+        if self._is_running():
+            self._begin_end(patience)
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+
+    def close(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        if self.program is not None and self.program.log is not None:
+            self.program.log.close()
+
+    def _is_running(self) -> bool:
+        return (
+            self._starting is None
+            and self._ending is None
+            and self.program is not None
+            and not self.program.ended.done()
+        )
+
+    async def _start(self, application: Application) -> None:
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+        previous, self.program = self.program, self._make(application)
+        if previous is not None and previous.log is not None:
+            previous.log.close()
+        try:
+            await self.program.start()
+        except StartFailedError as error:
+            self.failure = str(error)
+            log.warning("%s did not start: %s", application.name, error)
+            await self.program.end()
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(self.program.end())
+            raise
+        self._ready_since = time.monotonic()
+        log.info("%s runs, process %d.", application.name, self.program.pid)
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        self._starting = None
+        if task.cancelled() or task.exception() is not None or self.program is None:
+            return
+        self.program.ended.add_done_callback(self._ended)
+        self._count_down()
+
+    def _ended(self, how: asyncio.Future[str]) -> None:
+        if self._ending is not None or self.program is None or how.cancelled():
+            return  # that is what was wanted
+        name, now = self.program.application.name, time.monotonic()
+        log.warning("%s %s.", name, how.result())
+        if now - self._ready_since < SHORT_LIFE:
+            self._early_ends.append(now)
+        if len(self._early_ends) == MANY_ENDS and now - self._early_ends[0] < RECENTLY:
+            self._early_ends.clear()
+            title = self.program.application.title
+            self.failure = (
+                f"{title} ended {MANY_ENDS} times soon after it had started;"
+                f" the last time it {how.result()}."
+            )
+        self._begin_end()
+
+    def _begin_end(self, patience: float = PATIENCE) -> None:
+        program = self.program
+        if program is None or self._ending is not None:
+            return
+        if self._idle is not None:
+            self._idle.cancel()
+        self._ending = asyncio.create_task(program.end(patience))
+        self._ending.add_done_callback(self._has_ended)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._ending = None
+        if not task.cancelled() and task.exception() is not None:
+            log.error("An application could not be ended.", exc_info=task.exception())
+
+    def _count_down(self) -> None:
+        """Begins to wait for the next request; if none comes, that was it."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._uses or not self._is_running() or self.program is None:
+            return
+        seconds = self.program.command.idle_timeout
+        if seconds:
+            self._idle = asyncio.get_running_loop().call_later(seconds, self._end_idle)
+
+    def _end_idle(self) -> None:
+        self._idle = None
+        if self.program is not None and not self._uses and self._is_running():
+            log.info("%s is ended: nobody has used it lately.", self.program.application.name)
+            self._begin_end()

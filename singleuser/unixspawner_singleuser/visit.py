@@ -1,0 +1,33 @@
+"""One request that the gate has let in, with everything that answering it takes.
+
+Run as the person signed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope
+
+from .account import Account
+from .replies import Finish, Reply, refusal
+from .request import Incoming
+from .sessions import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    request: Incoming
+    session: Session
+    account: Account
+    scope: Scope
+    receive: Receive
+    send: Finish
+
+    async def answer(self, reply: Reply) -> None:
+        await reply(self.scope, self.receive, self.send)
+
+
+def nothing(request: Incoming) -> Reply:
+    """The same whether there is nothing, or nothing for this person."""
+    return refusal(request, 404, "Not found", "There is nothing at this address.")
