@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from .account import OwnAccount
 from .activity import Activity, keep_reporting
 from .catalogue import Source
+from .catalogue_files import ROOT_ALONE, Trusted
 from .control import Control
 from .exchanges import Exchanges, keep_revalidating
 from .gate import Gate
@@ -71,7 +72,8 @@ def _tidy_up() -> None:
     gc.enable()
 
 
-def build(settings: Settings, source: Source) -> Application:
+def build(settings: Settings, source: Source, trusted: Trusted = ROOT_ALONE) -> Application:
+    """`trusted` are the accounts whose files in apps.d count."""
     signer = Signer(derive_key(settings.api_token))
     hub = Hub(settings)
     sessions = Sessions(settings, hub, signer)
@@ -80,7 +82,7 @@ def build(settings: Settings, source: Source) -> Application:
     on_demand = OnDemand(settings, account)
     menu = Menu(settings, source, account, on_demand)
     own = own_application(settings, signin, account, menu)
-    control = Control(settings, on_demand)
+    control = Control(settings, on_demand, menu, signer, trusted)
     gateway = Gateway(settings, source, exchanges, activity, account, own, on_demand, control)
     gate = Gate(settings, sessions, signin, signer, activity, gateway, own)
     return Application(gate, settings, hub, sessions, exchanges, activity, gateway)

@@ -10,10 +10,10 @@ import hashlib
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from .login_shell import NOISE
 
@@ -22,35 +22,34 @@ TAIL = 64 * 1024  # bytes of a log that are shown
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
 class Log:
-    """An open log. `path` is for people."""
+    """An open log. Whoever reads it holds the lock, so that nobody closes it under his hands."""
 
-    descriptor: int
-    path: str
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._lock = threading.Lock()
 
     def tail(self, size: int = TAIL) -> bytes:
         """The end of it, whole lines where possible."""
-        with suppress(OSError):
+        with self._lock, suppress(OSError):
             end = os.fstat(self.descriptor).st_size
             data = os.pread(self.descriptor, size, max(0, end - size))
             return data if end <= size else data.partition(b"\n")[2]
         return b""
 
     def read_from(self, offset: int, size: int = TAIL) -> bytes:
-        with suppress(OSError):
+        with self._lock, suppress(OSError):
             return os.pread(self.descriptor, size, offset)
         return b""
 
-    def note(self, text: str) -> None:
-        with suppress(OSError):
-            os.write(self.descriptor, text.encode() + b"\n")
-
     def close(self) -> None:
-        os.close(self.descriptor)
+        with self._lock:
+            descriptor, self.descriptor = self.descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def log_path(home: str, server_name: str, name: str) -> str:
@@ -74,12 +73,24 @@ def open_log(path: str, spare_path: str) -> Log:
             with suppress(FileNotFoundError):
                 os.rename(candidate, f"{candidate}.1")
             return _open(candidate)
-    return Log(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC), "")
+    return Log(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+
+
+def last_log(path: str) -> bytes:
+    """The end of a log that an earlier server has left; empty when there is none."""
+    try:
+        log = Log(os.open(path, os.O_RDONLY | _SAFELY))
+    except OSError:
+        return b""
+    try:
+        return log.tail()
+    finally:
+        log.close()
 
 
 def _open(path: str) -> Log:
     """Raises OSError, also when the first line does not fit on the disk any more."""
-    descriptor = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFELY, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("not a regular file")
@@ -87,7 +98,7 @@ def _open(path: str) -> Log:
     except OSError:
         os.close(descriptor)
         raise
-    return Log(descriptor, path)
+    return Log(descriptor)
 
 
 def readable_lines(data: bytes) -> Iterator[str]:

@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(options)
         listener = _listener(options, settings)
-        application = build(settings, Shelf(options.apps, _trusted(options)).current)
+        trusted = _trusted(options)
+        application = build(settings, Shelf(options.apps, trusted).current, trusted)
     except ConfigurationError as error:
         log.error("%s", error)
         return 1

@@ -6,8 +6,10 @@ about them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
 
 from starlette.types import ASGIApp, Receive, Scope
@@ -21,14 +23,18 @@ from .exchanges import Exchanges
 from .forward_http import HttpForwarder
 from .forward_websocket import WebSocketForwarder
 from .headers import Headers, identity_headers, request_headers
+from .logins import local_url
 from .on_demand import OnDemand, base_of
-from .replies import Finish, Reply, redirect, refusal
+from .replies import Finish, Reply, redirect, refusal, wants_page
 from .request import Incoming
 from .rewriting import Place
 from .sessions import Session
 from .settings import Settings, decoded_segments
 from .upstreams import Errand, Upstreams
 from .visit import Visit, nothing
+
+if TYPE_CHECKING:
+    from .runner import Runner
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +141,7 @@ class Gateway:
             else:
                 await self._carry_on_demand(visit, stand, application, below)
         except StartFailedError as error:
-            await visit.answer(self._control.failed(visit, application, str(error)))
+            await visit.answer(await self._control.failed(visit, application, str(error)))
         except UpstreamUnavailableError as error:
             log.warning("%s is not available: %s", application.name, error)
             await visit.answer(_unavailable(visit.request, application))
@@ -145,8 +151,35 @@ class Gateway:
     ) -> None:
         runner = await self._on_demand.runner(application)
         with runner.in_use():
-            placed = await runner.ready(application)
-            await self._carry(visit, stand, placed, below)
+            if await self._waits(visit, application, runner):
+                return
+            try:
+                placed = await runner.ready(application)
+                await self._carry(visit, stand, placed, below)
+            except UpstreamUnavailableError:
+                if not _can_be_repeated(visit.request) or not await runner.has_ended():
+                    raise
+                placed = await runner.ready(application)
+                await self._carry(visit, stand, placed, below)
+
+    async def _waits(self, visit: Visit, application: Application, runner: Runner) -> bool:
+        """True when a browser was shown a page until the application was there."""
+        if runner.state == "running" or not _can_show_waiting(visit.request):
+            return False
+        from .waiting import PATIENCE, WaitingPage
+
+        ready = asyncio.create_task(runner.ready(application))
+        ready.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.wait([ready], timeout=PATIENCE)
+        if ready.done():
+            ready.result()
+            return False
+        query = _query(visit.request, visit.session)
+        target = visit.request.raw_path + (b"?" + query if query else b"")
+        url = local_url(target.decode("latin-1"), self._settings.prefix)
+        ways_out = self._control.ways_out(visit, application)
+        await WaitingPage(self._exchanges).show(visit, application, runner, ready, ways_out, url)
+        return True
 
     async def _carry(
         self, visit: Visit, stand: Stand, application: Application, below: bytes
@@ -214,6 +247,16 @@ def own_name(request: Incoming) -> str:
     path = unquote((request.below or b"").decode("latin-1"))
     first, slash, _ = path.partition("/")
     return first if first in OWN_NAMES and (not slash or first == "apps") else ""
+
+
+def _can_be_repeated(request: Incoming) -> bool:
+    has_body = {b"content-length", b"transfer-encoding"} & request.fields.keys()
+    return request.reads and not request.websocket and not has_body
+
+
+def _can_show_waiting(request: Incoming) -> bool:
+    takes_html = "text/html" in request.header(b"accept")
+    return request.method == "GET" and takes_html and wants_page(request)
 
 
 def _unavailable(request: Incoming, application: Application) -> Reply:

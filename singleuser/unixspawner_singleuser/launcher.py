@@ -80,5 +80,5 @@ class Launcher:
         )
         self._orphans.close()
         for runner in self._runners.values():
-            runner.close()
+            await runner.close()
         self._directory.close()

@@ -7,6 +7,7 @@ them is a thread or the child itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 STARTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "starter.py")
 FILES_TIMEOUT = 5.0  # seconds for the first touch of the person's files
 LOOK_FIRST, LOOK_LATER = 0.02, 0.25  # seconds between two looks whether it answers
+LAST_BREATH = 0.5  # seconds from the loss of its socket to its end
 MAX_REPORT = 16 * 1024
 
 
@@ -122,6 +124,17 @@ class Program:
         self._report = self._handle = -1
         for suffix in ("socket", "order", "report"):
             _remove(f"{self._stem}.{suffix}")
+
+    async def close(self) -> None:
+        """Lets go of the log, which is read even after the end."""
+        if self.log is not None:
+            with contextlib.suppress(TimeoutError):  # closing is a write, on a file server
+                await in_time(self.log.close, FILES_TIMEOUT)
+
+    async def has_ended(self) -> bool:
+        """Asked when it does not answer: its end may be a moment away."""
+        await asyncio.wait([self.ended], timeout=LAST_BREATH)
+        return self.ended.done()
 
     def _step(self, text: str) -> None:
         self.steps.append(Step(time.time(), text))

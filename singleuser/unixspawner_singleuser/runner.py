@@ -66,6 +66,10 @@ class Runner:
             raise StartFailedError(f"{application.title} was stopped.")
         return self.program.placed
 
+    async def has_ended(self) -> bool:
+        """Whether the application that was ready a moment ago is gone."""
+        return self.program is not None and await self.program.has_ended()
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         self._uses += 1
@@ -86,11 +90,12 @@ class Runner:
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """After `stop`."""
         if self._idle is not None:
             self._idle.cancel()
-        if self.program is not None and self.program.log is not None:
-            self.program.log.close()
+        if self.program is not None:
+            await self.program.close()
 
     def _is_running(self) -> bool:
         return (
@@ -104,8 +109,8 @@ class Runner:
         if self._ending is not None:
             await asyncio.shield(self._ending)
         previous, self.program = self.program, self._make(application)
-        if previous is not None and previous.log is not None:
-            previous.log.close()
+        if previous is not None:
+            await previous.close()
         try:
             await self.program.start()
         except StartFailedError as error:
