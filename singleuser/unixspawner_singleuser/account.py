@@ -45,8 +45,8 @@ def _group_name(gid: int) -> str:
 class OwnAccount:
     """The account, looked up at the first question."""
 
-    def __init__(self) -> None:
-        self._account: Account | None = None
+    def __init__(self, known: Account | None = None) -> None:
+        self._account = known
 
     async def get(self) -> Account:
         if self._account is None:

@@ -72,12 +72,18 @@ def _tidy_up() -> None:
     gc.enable()
 
 
-def build(settings: Settings, source: Source, trusted: Trusted = ROOT_ALONE) -> Application:
+def build(
+    settings: Settings,
+    source: Source,
+    trusted: Trusted = ROOT_ALONE,
+    account: OwnAccount | None = None,
+) -> Application:
     """`trusted` are the accounts whose files in apps.d count."""
     signer = Signer(derive_key(settings.api_token))
     hub = Hub(settings)
     sessions = Sessions(settings, hub, signer)
-    exchanges, activity, account = Exchanges(), Activity(), OwnAccount()
+    exchanges, activity = Exchanges(), Activity()
+    account = account or OwnAccount()
     signin = SignIn(settings, sessions, Logins(settings, signer), signer, exchanges)
     on_demand = OnDemand(settings, account)
     menu = Menu(settings, source, account, on_demand)

@@ -6,6 +6,7 @@ thread. The program writes to the descriptor, and we read from it; no path is lo
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -65,15 +66,21 @@ def _server(server_name: str) -> str:
     return f".{hashlib.sha256(server_name.encode()).hexdigest()[:16]}."
 
 
-def open_log(path: str, spare_path: str) -> Log:
-    """A fresh log, the one before it kept; in the spare place when the home takes none."""
-    for candidate in (path, spare_path):
-        with suppress(OSError):
-            os.makedirs(os.path.dirname(candidate), mode=0o700, exist_ok=True)
-            with suppress(FileNotFoundError):
-                os.rename(candidate, f"{candidate}.1")
-            return _open(candidate)
-    return Log(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+def open_log(path: str, home: str) -> Log:
+    """A fresh log, the one before it kept. Raises OSError."""
+    os.stat(home)  # a home that is not there is not for us to make
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    with suppress(FileNotFoundError):
+        os.rename(path, f"{path}.1")
+    return _open(path)
+
+
+def open_spare_log(path: str) -> Log:
+    """Beside the sockets, where a home takes none; at worst what is written is lost."""
+    try:
+        return _open(path)
+    except OSError:
+        return Log(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
 
 
 def last_log(path: str) -> bytes:
@@ -93,7 +100,7 @@ def _open(path: str) -> Log:
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFELY, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("not a regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         os.write(descriptor, time.strftime("%Y-%m-%d %H:%M:%S start\n").encode())
     except OSError:
         os.close(descriptor)

@@ -83,14 +83,14 @@ class Control:
 
     async def _reply(self, visit: Visit, seen: Catalogue, names: list[str]) -> Reply:
         request = visit.request
+        if request.websocket or not (request.reads or request.method == "POST"):
+            return nothing(request)
         if names == ["log"] and request.reads:
             return await self._server_log()
         name, _, verb = "/".join(names).partition("/")
         application = seen.find(name)
         answers = self._reads if request.reads else self._changes
-        if application is None or verb not in answers or request.websocket:
-            return nothing(request)
-        if not request.reads and request.method != "POST":
+        if application is None or verb not in answers:
             return nothing(request)
         try:
             return await answers[verb](visit, application)

@@ -111,7 +111,7 @@ class Gateway:
             return await visit.answer(nothing(request))
         if not names and looks:
             return await visit.answer(self._redirect(request, "apps/"))
-        if names == [""]:
+        if names == [""] and looks:
             home = {"path": "/", "raw_path": b"/"}
             return await self._own({**visit.scope, **home}, visit.receive, visit.send)
         if names[:1] == ["-"]:
@@ -153,11 +153,11 @@ class Gateway:
         with runner.in_use():
             if await self._waits(visit, application, runner):
                 return
+            placed = await runner.ready(application)
             try:
-                placed = await runner.ready(application)
                 await self._carry(visit, stand, placed, below)
             except UpstreamUnavailableError:
-                if not _can_be_repeated(visit.request) or not await runner.has_ended():
+                if not (_can_be_repeated(visit.request) and await runner.has_ended(placed)):
                     raise
                 placed = await runner.ready(application)
                 await self._carry(visit, stand, placed, below)

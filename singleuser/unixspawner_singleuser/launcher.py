@@ -14,7 +14,7 @@ from .account import Account
 from .catalogue import Application
 from .errors import StartFailedError
 from .orphans import Orphans
-from .patience import in_time
+from .patience import in_thread, in_time
 from .program import FILES_TIMEOUT, Program, Surroundings
 from .runner import Runner
 from .runtime_directory import RuntimeDirectory
@@ -29,12 +29,10 @@ LAST_PATIENCE = 3.0
 class Launcher:
     """Use `open` first, and `close` last."""
 
-    def __init__(
-        self, settings: Settings, account: Account, directory: RuntimeDirectory, orphans: Orphans
-    ) -> None:
+    def __init__(self, settings: Settings, account: Account, directory: RuntimeDirectory) -> None:
         self._settings = settings
         self._directory = directory
-        self._orphans = orphans
+        self._orphans = Orphans()
         self._around = Surroundings(
             account, settings.environment, settings.server_name, directory.path
         )
@@ -50,7 +48,7 @@ class Launcher:
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or "it takes too long"
             raise StartFailedError(f"No directory for sockets can be made: {reason}.") from None
-        return cls(settings, account, directory, Orphans())
+        return cls(settings, account, directory)
 
     def runner(self, application: Application, prefix: str) -> Runner:
         """The one that looks after an application. Raises StartFailedError."""
@@ -74,10 +72,7 @@ class Launcher:
         self._closing = True
         ends = [runner.stop(LAST_PATIENCE) for runner in self._runners.values()]
         await asyncio.gather(*ends, return_exceptions=True)
-        await in_time(
-            lambda: processes.end_descendants(LAST_PATIENCE),
-            LAST_PATIENCE + 2 * processes.GIVE_UP,
-        )
+        await in_thread(lambda: processes.end_all(LAST_PATIENCE))
         self._orphans.close()
         for runner in self._runners.values():
             await runner.close()

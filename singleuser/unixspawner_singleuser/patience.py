@@ -1,8 +1,8 @@
-"""Work on files that may take for ever, without anybody waiting for ever.
+"""Work that blocks, in threads of its own, so that nobody waits for ever.
 
 Run as the person signed in. A home directory on a file server that is away stops whoever touches
-it, and no timeout reaches into that. So each such piece of work gets a thread of its own, which is
-left behind when it takes too long.
+it, and no timeout reaches into that. So each such piece of work gets a thread, which is left behind
+when it takes too long; Python's own pool of threads would soon be full of them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ async def in_time(work: Callable[[], Result], seconds: float) -> Result:
     _stuck.difference_update([thread for thread in _stuck if not thread.is_alive()])
     if len(_stuck) >= MAX_STUCK:
         raise TimeoutError
-    outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-    thread = threading.Thread(target=_run, args=(work, outcome), daemon=True)
-    thread.start()
+    thread, outcome = _begin(work)
     try:
         async with asyncio.timeout(seconds):
             return await outcome
@@ -35,6 +33,18 @@ async def in_time(work: Callable[[], Result], seconds: float) -> Result:
         if thread.is_alive():
             _stuck.add(thread)
         raise
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """The same for work that ends by itself, however long it takes."""
+    return await _begin(work)[1]
+
+
+def _begin(work: Callable[[], Result]) -> tuple[threading.Thread, asyncio.Future[Result]]:
+    outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    thread = threading.Thread(target=_run, args=(work, outcome), daemon=True)
+    thread.start()
+    return thread, outcome
 
 
 def _run(work: Callable[[], Result], outcome: asyncio.Future[Result]) -> None:

@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 MARKER = "UNIXSPAWNER_APPLICATION"
@@ -42,21 +42,22 @@ def adopt_orphans(wanted: bool) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
 
 
-def own_processes() -> dict[int, Process]:
-    """All that runs as this account, except ourselves."""
+def below_us() -> dict[int, Process]:
+    """Everything of applications that runs: they begin sessions, helpers of our own do not.
+
+    As orphans come to us, nothing of theirs is anywhere else.
+    """
+    children_of = _children()
+    own = os.getsid(0)
     found: dict[int, Process] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            process = _read_own(int(name))
-            if process is not None and not process.ended:
-                found[process.pid] = process
-    return found
-
-
-def _read_own(pid: int) -> Process | None:
-    with contextlib.suppress(OSError):
-        return read(pid) if os.stat(f"/proc/{pid}").st_uid == os.getuid() else None
-    return None
+    unseen = children_of(os.getpid())
+    while unseen:
+        pid = unseen.pop()
+        process = read(pid)
+        if process is not None and pid not in found and process.session != own:
+            found[pid] = process
+            unseen += children_of(pid)
+    return {pid: process for pid, process in found.items() if not process.ended}
 
 
 def read(pid: int) -> Process | None:
@@ -65,8 +66,11 @@ def read(pid: int) -> Process | None:
         fields = _read_file(pid, "stat").rpartition(b")")[2].split()
     except OSError:  # it ended while we looked
         return None
-    if len(fields) < 20:
-        return None
+    return _parse(pid, fields) if len(fields) >= 20 else None
+
+
+def _parse(pid: int, fields: list[bytes]) -> Process:
+    """https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html, from the third field on."""
     return Process(
         pid=pid,
         start_time=int(fields[19]),
@@ -74,6 +78,31 @@ def read(pid: int) -> Process | None:
         session=int(fields[3]),
         ended=fields[0] in (b"Z", b"X"),
     )
+
+
+def _children() -> Callable[[int], list[int]]:
+    kernel_lists_them = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+    return listed_children if kernel_lists_them else scanned_children()
+
+
+def listed_children(pid: int) -> list[int]:
+    """As the kernel lists them, thread by thread."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found += map(int, _read_file(pid, f"task/{task}/children").split())
+    return found
+
+
+def scanned_children() -> Callable[[int], list[int]]:
+    """The same from the table of all processes, where the kernel has no such lists."""
+    children: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        process = read(int(name))
+        if process is not None:
+            children.setdefault(process.parent, []).append(process.pid)
+    return lambda pid: list(children.get(pid, ()))
 
 
 def _read_file(pid: int, name: str) -> bytes:
@@ -88,22 +117,12 @@ def carries(pid: int, mark: bytes) -> bool:
 
 
 def find_tree(mark: str, leader: int, known: set[Process]) -> set[Process]:
-    """Every process of one start. `known` are those that were seen before."""
-    table = own_processes()
+    """Every process of one start. `known` are those that were found before."""
+    table = below_us()
     marked = f"{MARKER}={mark}".encode()
     found = {pid for pid, process in table.items() if process in known or carries(pid, marked)}
-    sessions = {leader} | {table[pid].session for pid in found} - {os.getsid(0)}
+    sessions = {leader, *(table[pid].session for pid in found)}
     found |= {pid for pid, process in table.items() if process.session in sessions}
-    return {table[pid] for pid in with_descendants(table, found)}
-
-
-def find_descendants(known: set[Process]) -> set[Process]:
-    """Everything of applications that still runs: they begin sessions, our own helpers do not."""
-    table = own_processes()
-    own, here = os.getsid(0), os.getpid()
-    found = {pid for pid, process in table.items() if process.parent == here}
-    found = {pid for pid in found if table[pid].session != own}
-    found |= {pid for pid, process in table.items() if process in known}
     return {table[pid] for pid in with_descendants(table, found)}
 
 
@@ -116,29 +135,26 @@ def with_descendants(table: dict[int, Process], members: set[int]) -> set[int]:
     return members
 
 
-def end_tree(mark: str, leader: int, known: set[Process], patience: float = PATIENCE) -> bool:
-    """TERM for every process of one start, KILL for what is left later; True when all ended.
-
-    Looks again until nothing is found, since a process may have forked meanwhile. Blocks.
-    """
-    signalled: set[Process] = set(known)
-    told: set[Process] = set()
-    deadline = time.monotonic() + patience
-    while tree := find_tree(mark, leader, signalled):
-        signalled |= tree
-        told = _end_round(tree, told, deadline)
-        if time.monotonic() > deadline + GIVE_UP:
-            return False
-    return True
+def end_tree(mark: str, leader: int, patience: float = PATIENCE) -> bool:
+    """Ends every process of one start; True when none is left. Blocks."""
+    return _end(lambda known: find_tree(mark, leader, known), patience)
 
 
-def end_descendants(patience: float = PATIENCE) -> bool:
+def end_all(patience: float = PATIENCE) -> bool:
     """The same for all that this server ever started. Blocks."""
-    signalled: set[Process] = set()
+    return _end(lambda known: set(below_us().values()), patience)
+
+
+def _end(find: Callable[[set[Process]], set[Process]], patience: float) -> bool:
+    """TERM, and KILL for what is left later.
+
+    Looks again until nothing is found, since a process may have forked meanwhile.
+    """
+    known: set[Process] = set()
     told: set[Process] = set()
     deadline = time.monotonic() + patience
-    while found := find_descendants(signalled):
-        signalled |= found
+    while found := find(known):
+        known |= found
         told = _end_round(found, told, deadline)
         if time.monotonic() > deadline + GIVE_UP:
             return False
@@ -190,17 +206,9 @@ def reap_orphans(leaders: set[int]) -> None:
     application's, which begins a new one, never is. Its leaders are waited for elsewhere.
     """
     own = os.getsid(0)
-    for pid in _children():
+    for pid in _children()(os.getpid()):
         process = read(pid)
         if process is None or not process.ended or process.session == own or pid in leaders:
             continue
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-
-
-def _children() -> list[int]:
-    pids: list[int] = []
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/children", "rb") as file:
-            pids += map(int, file.read().split())
-    return pids

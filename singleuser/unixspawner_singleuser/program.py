@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 
 from . import processes
 from .account import Account
-from .application_logs import Log, log_path, open_log
+from .application_logs import Log, log_path, open_log, open_spare_log
 from .catalogue import Application, Command, Upstream
 from .errors import StartFailedError
 from .login_shell import command_line
 from .orphans import Orphans
-from .patience import in_time
+from .patience import in_thread, in_time
 from .placeholders import filled
 from .readiness import answers
 
@@ -35,6 +35,8 @@ STARTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "starter.py")
 FILES_TIMEOUT = 5.0  # seconds for the first touch of the person's files
 LOOK_FIRST, LOOK_LATER = 0.02, 0.25  # seconds between two looks whether it answers
 LAST_BREATH = 0.5  # seconds from the loss of its socket to its end
+# An interactive shell takes no notice of TERM, and has nothing to tidy up.
+SHELL_PATIENCE = 0.5
 MAX_REPORT = 16 * 1024
 
 
@@ -109,12 +111,9 @@ class Program:
         """Ends the whole tree and takes away what the start left."""
         loop = asyncio.get_running_loop()
         if self.pid:
-            known: set[processes.Process] = set()
-            ended = await in_time(
-                lambda: processes.end_tree(self._mark, self.pid, known, patience),
-                patience + 2 * processes.GIVE_UP,
-            )
-            if not ended:
+            if not self._runs:
+                patience = min(patience, SHELL_PATIENCE)
+            if not await in_thread(lambda: processes.end_tree(self._mark, self.pid, patience)):
                 log.error("%s does not end.", self.application.name)
             self._reap()
         for descriptor in (self._report, self._handle):
@@ -144,10 +143,13 @@ class Program:
         path = log_path(account.home, self._around.server_name, self.application.name)
         spare = os.path.join(self._around.directory, os.path.basename(path))
         try:
-            self.log = await in_time(lambda: open_log(path, spare), FILES_TIMEOUT)
+            self.log = await in_time(lambda: open_log(path, account.home), FILES_TIMEOUT)
         except TimeoutError:
-            self._step(f"Your home directory {account.home} does not answer")
-            self.log = open_log(spare, spare)
+            self._step(f"Your home directory {account.home} does not answer, going on without it")
+        except OSError as error:
+            self._step(f"There is no log in your home directory: {error.strerror}")
+        if self.log is None:
+            self.log = open_spare_log(spare)
 
     def _spawn(self) -> int:
         """In a thread: a shell may lie on a file server as well."""
@@ -280,6 +282,8 @@ class Program:
         title, seconds = self.application.title, f"{self.command.start_timeout:.0f} seconds"
         if self._runs:
             return f"{title} runs, but did not answer on its socket within {seconds}."
+        if self.command.shell == "none":
+            return f"{title} did not begin within {seconds}."
         return (
             f"Your login shell {self._around.account.shell} took longer than {seconds} and"
             f" has not started {title}: look at what your dotfiles do."

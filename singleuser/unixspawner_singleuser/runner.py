@@ -36,7 +36,9 @@ class Runner:
         self._uses = 0
         self._idle: asyncio.TimerHandle | None = None
         self._ready_since = 0.0
-        self.program: Program | None = None  # the last one, also when it has ended
+        self._patience = PATIENCE
+        self._serving: Program | None = None
+        self.program: Program | None = None  # the last one, also when it failed or has ended
         self.failure = ""
 
     @property
@@ -49,8 +51,8 @@ class Runner:
 
     def differs_from(self, application: Application) -> bool:
         """Whether a restart would take other settings than it runs with."""
-        program = self.program
-        return program is not None and program.command != application.command
+        serving = self._serving
+        return serving is not None and serving.command != application.command
 
     async def ready(self, application: Application) -> Application:
         """The application at the place where it listens now. Raises StartFailedError."""
@@ -60,15 +62,15 @@ class Runner:
             self._starting = asyncio.create_task(self._start(application))
             self._starting.add_done_callback(self._started)
         if self._starting is not None:
-            # Who leaves meanwhile must not end it for the others.
-            await asyncio.shield(self._starting)
-        if self.program is None:
+            await _follow(self._starting, application)
+        if self._serving is None:
             raise StartFailedError(f"{application.title} was stopped.")
-        return self.program.placed
+        return self._serving.placed
 
-    async def has_ended(self) -> bool:
-        """Whether the application that was ready a moment ago is gone."""
-        return self.program is not None and await self.program.has_ended()
+    async def has_ended(self, placed: Application) -> bool:
+        """Whether the run that was ready a moment ago is gone."""
+        serving = self._serving
+        return serving is None or serving.placed != placed or await serving.has_ended()
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -81,14 +83,15 @@ class Runner:
 
     async def stop(self, patience: float = PATIENCE) -> None:
         """Ends it; a failure is forgotten."""
+        self._patience = patience
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
         self.failure = ""
         if self._is_running():
-            self._begin_end(patience)
+            self._begin_end()
         if self._ending is not None:
-            await asyncio.shield(self._ending)
+            await asyncio.wait([self._ending])
 
     async def close(self) -> None:
         """After `stop`."""
@@ -98,62 +101,56 @@ class Runner:
             await self.program.close()
 
     def _is_running(self) -> bool:
-        return (
-            self._starting is None
-            and self._ending is None
-            and self.program is not None
-            and not self.program.ended.done()
-        )
+        return self._serving is not None
 
     async def _start(self, application: Application) -> None:
         if self._ending is not None:
-            await asyncio.shield(self._ending)
-        previous, self.program = self.program, self._make(application)
-        if previous is not None:
-            await previous.close()
+            await asyncio.wait([self._ending])
+        if self.program is not None:
+            await self.program.close()
+        self.program = program = self._make(application)
         try:
-            await self.program.start()
+            await program.start()
         except StartFailedError as error:
             self.failure = str(error)
             log.warning("%s did not start: %s", application.name, error)
-            await self.program.end()
+            self._begin_end()
             raise
         except asyncio.CancelledError:
-            await asyncio.shield(self.program.end())
+            self._begin_end()
             raise
+        self._serving = program
         self._ready_since = time.monotonic()
-        log.info("%s runs, process %d.", application.name, self.program.pid)
+        log.info("%s runs, process %d.", application.name, program.pid)
 
     def _started(self, task: asyncio.Task[None]) -> None:
         self._starting = None
-        if task.cancelled() or task.exception() is not None or self.program is None:
-            return
-        self.program.ended.add_done_callback(self._ended)
-        self._count_down()
+        if not task.cancelled() and task.exception() is None and self._serving is not None:
+            self._serving.ended.add_done_callback(self._ended)
+            self._count_down()
 
     def _ended(self, how: asyncio.Future[str]) -> None:
-        if self._ending is not None or self.program is None or how.cancelled():
+        if self._ending is not None or self._serving is None:
             return  # that is what was wanted
-        name, now = self.program.application.name, time.monotonic()
-        log.warning("%s %s.", name, how.result())
+        application, now = self._serving.application, time.monotonic()
+        log.warning("%s %s.", application.name, how.result())
         if now - self._ready_since < SHORT_LIFE:
             self._early_ends.append(now)
         if len(self._early_ends) == MANY_ENDS and now - self._early_ends[0] < RECENTLY:
             self._early_ends.clear()
-            title = self.program.application.title
             self.failure = (
-                f"{title} ended {MANY_ENDS} times soon after it had started;"
+                f"{application.title} ended {MANY_ENDS} times soon after it had started;"
                 f" the last time it {how.result()}."
             )
         self._begin_end()
 
-    def _begin_end(self, patience: float = PATIENCE) -> None:
-        program = self.program
+    def _begin_end(self) -> None:
+        program, self._serving = self.program, None
         if program is None or self._ending is not None:
             return
         if self._idle is not None:
             self._idle.cancel()
-        self._ending = asyncio.create_task(program.end(patience))
+        self._ending = asyncio.create_task(program.end(self._patience))
         self._ending.add_done_callback(self._has_ended)
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
@@ -166,14 +163,23 @@ class Runner:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-        if self._uses or not self._is_running() or self.program is None:
-            return
-        seconds = self.program.command.idle_timeout
-        if seconds:
+        seconds = self._serving.command.idle_timeout if self._serving is not None else 0
+        if seconds and not self._uses:
             self._idle = asyncio.get_running_loop().call_later(seconds, self._end_idle)
 
     def _end_idle(self) -> None:
         self._idle = None
-        if self.program is not None and not self._uses and self._is_running():
-            log.info("%s is ended: nobody has used it lately.", self.program.application.name)
+        if self._serving is not None and not self._uses:
+            log.info("%s is ended: nobody has used it lately.", self._serving.application.name)
             self._begin_end()
+
+
+async def _follow(starting: asyncio.Task[None], application: Application) -> None:
+    """Waits with others for one start. Who leaves meanwhile does not end it for them."""
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        own = asyncio.current_task()
+        if own is not None and not own.cancelling() and starting.cancelled():
+            raise StartFailedError(f"{application.title} was stopped while it started.") from None
+        raise

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ from tests.unit.singleuser.fakes import (
     settings,
 )
 
+from unixspawner_singleuser.account import Account, OwnAccount, current_account
 from unixspawner_singleuser.app import Application, build
 from unixspawner_singleuser.catalogue import Catalogue
 from unixspawner_singleuser.serve import QuickServer, server
 from unixspawner_singleuser.settings import Settings
+
+MINE = frozenset({os.getuid()})  # whose files count
 
 
 @pytest.fixture
@@ -34,8 +38,26 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def configured(directory: Path) -> Settings:
-    return settings(directory)
+def home(directory: Path) -> Path:
+    """For what runs as the person: not the home of whoever runs the tests."""
+    (directory / "home").mkdir()
+    return directory / "home"
+
+
+@pytest.fixture
+def account(home: Path) -> Account:
+    return replace(current_account(), home=str(home), shell="/bin/bash")
+
+
+@pytest.fixture
+def configured(directory: Path, home: Path) -> Settings:
+    return settings(
+        directory,
+        HOME=str(home),
+        PATH="/usr/local/bin:/usr/bin:/bin",
+        XDG_RUNTIME_DIR=str(directory),
+        UNIXSPAWNER_SERVER_ID="id-of-this-server",
+    )
 
 
 @pytest.fixture
@@ -76,13 +98,14 @@ class Running:
 async def running(
     directory: Path,
     configured: Settings,
+    account: Account,
     applications: Catalogue,
     hub: FakeHub,
     upstream: FakeUpstream,
 ) -> AsyncIterator[Running]:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(directory / "server.sock"))
-    application = build(configured, lambda: applications)
+    application = build(configured, lambda: applications, MINE, OwnAccount(account))
     quick = server(application)
     task = asyncio.create_task(quick.serve(sockets=[listener]))
     yield Running(application, quick, task)
