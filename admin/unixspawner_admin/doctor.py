@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import accounts, pam, paths, services, sudo, system
+from . import accounts, applications, pam, paths, services, sudo, system
 from .options import Options
 
 _WIDTH = 8
@@ -39,6 +39,7 @@ def examine(options: Options) -> list[Finding]:
         check_sudo,
         check_sockets,
         check_service,
+        check_applications,
     ]
     return [finding for check in checks for finding in check(options)]
 
@@ -155,3 +156,8 @@ def check_service(options: Options) -> Iterator[Finding]:
     cure = f"read {paths.HUB_LOG} or journalctl -u unixspawner"
     answers = services.answers(options.url, options.hub_account)
     yield judge(answers, f"the service answers at {options.url}", cure)
+
+
+def check_applications(options: Options) -> Iterator[Finding]:
+    for found in applications.check(options):
+        yield Finding(found.level, found.text, found.cure)

@@ -78,6 +78,26 @@ def try_run(command: Sequence[str]) -> tuple[int, str]:
     return result.returncode, result.stdout.decode(errors="replace")
 
 
+def try_run_as(uid: int, gid: int, command: Sequence[str]) -> tuple[int, str]:
+    """The same as another account, which for this has no group but its own."""
+    try:
+        result = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=clean_environment(),
+            cwd="/",
+            check=False,
+            user=uid,
+            group=gid,
+            extra_groups=[],
+        )
+    except OSError as error:
+        return 127, str(error)
+    return result.returncode, result.stdout.decode(errors="replace")
+
+
 def clean_environment() -> dict[str, str]:
     """For programs of the system: nothing of the administrator's shell."""
     return {

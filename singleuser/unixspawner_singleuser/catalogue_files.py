@@ -28,7 +28,7 @@ ROOT_ALONE: Trusted = frozenset({0})
 Glimpse = tuple[tuple[object, ...], ...]
 
 
-def load(directory: str, trusted: Trusted = ROOT_ALONE) -> Catalogue:
+def load(directory: str, trusted: Trusted = ROOT_ALONE, *, quiet: bool = False) -> Catalogue:
     """Reads every *.toml file of a directory in the order of their names, and logs refusals."""
     applications: list[Application] = []
     refusals: list[Refusal] = []
@@ -41,7 +41,7 @@ def load(directory: str, trusted: Trusted = ROOT_ALONE) -> Catalogue:
         else:
             applications.append(application)
             root = path if application.root else root
-    for refusal in refusals:
+    for refusal in () if quiet else refusals:
         log.error("%s. It is left out.", refusal)
     return Catalogue(tuple(applications), tuple(refusals))
 

@@ -26,6 +26,10 @@ log = logging.getLogger("unixspawner_singleuser")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
+    if options.check_apps:
+        from .checking import check
+
+        return check(options.apps, _trusted(options), as_json=options.json)
     logging.basicConfig(
         stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO
     )
@@ -58,6 +62,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--dev", action="store_true", help="on 127.0.0.1, without hub and without any sign-in"
     )
     parser.add_argument("--port", type=int, default=8888, help="port for --dev")
+    parser.add_argument(
+        "--check-apps", action="store_true", help="say what is wrong in that directory, no more"
+    )
+    parser.add_argument("--json", action="store_true", help="the same for programs")
     return parser.parse_args(arguments)
 
 
