@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO
     )
     # At lower levels these write down headers and addresses, tokens included.
-    for name in ("uvicorn.error", "aiohttp", "httpx", "httpcore", "websockets", "asyncio"):
+    for name in ("uvicorn.error", "httpx", "httpcore", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         settings = _settings(options)

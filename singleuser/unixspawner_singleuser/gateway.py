@@ -99,7 +99,7 @@ class Gateway:
 
     async def close(self) -> None:
         await self._on_demand.close()
-        await self._upstreams.close()
+        self._upstreams.close()
 
     async def _apps(self, visit: Visit, seen: Catalogue) -> None:
         """Everything below `apps`. Names are compared as they stand: no escapes, no guesses."""
@@ -196,7 +196,7 @@ class Gateway:
         if visit.request.websocket:
             await stand.websocket.forward(errand, visit.scope, visit.receive, visit.send)
         else:
-            await stand.http.forward(errand, visit.receive, visit.send)
+            await stand.http.forward(errand, visit.scope, visit.receive, visit.send)
 
     def _stand(self, application: Application) -> Stand:
         """Made once for every address, of which an application has one or, as root, another."""
@@ -207,7 +207,7 @@ class Gateway:
             known = self._stands[url] = Stand(
                 place,
                 HttpForwarder(self._upstreams, self._exchanges, place),
-                WebSocketForwarder(self._upstreams, self._exchanges, self._activity),
+                WebSocketForwarder(self._upstreams, self._exchanges, self._activity, place),
             )
         return known
 

@@ -165,14 +165,6 @@ def first(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
     return next((value for key, value in headers if key == name), b"")
 
 
-def decoded(raw: bytes) -> str:
-    """As the text that aiohttp will encode to the same bytes, or to UTF-8 what was Latin-1."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
-
-
 def _cookie_name(pair: bytes) -> str:
     """Browsers send a cookie without a name as its bare value, so `=_xsrf=1` is `_xsrf` as well."""
     return pair.lstrip(b"= \t").partition(b"=")[0].strip().decode("latin-1")

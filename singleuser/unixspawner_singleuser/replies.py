@@ -21,6 +21,8 @@ from .request import Incoming
 
 log = logging.getLogger(__name__)
 
+_HEADS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
+
 
 class Reply(Response):
     """A response whose headers are exactly the given ones, repeated names included."""
@@ -92,7 +94,7 @@ class Finish:
         self.headers: Headers = [(b"x-jupyterhub-version", hub_version().encode())]
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+        if message["type"] in _HEADS:
             headers: Headers = [*message["headers"], *self.headers]
             if all(name != b"date" for name, _ in headers):
                 headers.append((b"date", _date(int(time.time()))))

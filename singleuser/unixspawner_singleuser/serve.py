@@ -13,7 +13,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import uvloop
 from uvicorn.config import Config
@@ -21,7 +21,6 @@ from uvicorn.server import Server
 
 from .app import Application
 from .errors import ConfigurationError
-from .forward_websocket import MAX_MESSAGE
 from .protocol import StrictProtocol
 
 if TYPE_CHECKING:
@@ -33,13 +32,6 @@ GRACE = 1.5  # seconds for answers that are under way when the server is told to
 POLL = 0.005
 BACKLOG = 512
 KEEP_ALIVE = 75  # seconds; the proxy may keep its connections for a while
-
-
-def websocket_protocol(**arguments: object) -> asyncio.Protocol:
-    """Imports the WebSocket implementation with the first upgrade, not at start."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-    return WebSocketsSansIOProtocol(**arguments)  # type: ignore[arg-type]
 
 
 class QuickServer(Server):
@@ -99,8 +91,7 @@ def server(application: Application) -> QuickServer:
     config = Config(
         app=application.asgi,
         http=StrictProtocol,
-        ws=cast("type[asyncio.Protocol]", websocket_protocol),
-        ws_max_size=MAX_MESSAGE,
+        ws="none",  # StrictProtocol does that itself
         loop="asyncio",
         lifespan="off",
         interface="asgi3",

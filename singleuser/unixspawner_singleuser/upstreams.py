@@ -1,7 +1,7 @@
-"""Connections to applications, kept open between requests; and one client for their WebSockets.
+"""Connections to applications, kept open between requests.
 
 Run as the person signed in. A connection leads to the application's fixed place, which never comes
-from a request. aiohttp, used for WebSockets only, is imported with the first of them.
+from a request.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .catalogue import Application, Upstream
 from .errors import UpstreamUnavailableError
@@ -17,10 +16,6 @@ from .headers import Headers
 from .request import Incoming
 from .sessions import Session
 from .upstream_http import UpstreamConnection
-
-if TYPE_CHECKING:
-    import aiohttp
-    import yarl
 
 CONNECT_TIMEOUT = 10.0
 # Shorter than the five seconds after which common servers drop an idle connection, so that a
@@ -44,7 +39,6 @@ class Upstreams:
     def __init__(self) -> None:
         self._idle: dict[Upstream, list[UpstreamConnection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
-        self._clients: dict[Upstream, aiohttp.ClientSession] = {}
 
     def take_idle(self, upstream: Upstream) -> UpstreamConnection | None:
         """A kept connection, the one used last. It may turn out to be closed at the other end."""
@@ -94,48 +88,9 @@ class Upstreams:
         if any(self._idle.values()):
             self._sweep = asyncio.get_running_loop().call_later(KEEPALIVE, self._drop_old)
 
-    def websocket_client(self, upstream: Upstream) -> aiohttp.ClientSession:
-        client = self._clients.get(upstream)
-        if client is None:
-            client = self._clients[upstream] = _open(upstream)
-        return client
-
-    async def close(self) -> None:
+    def close(self) -> None:
         if self._sweep is not None:
             self._sweep.cancel()
         for idle in self._idle.values():
             for connection in idle:
                 connection.close()
-        for client in self._clients.values():
-            await client.close()
-
-
-def websocket_url(upstream: Upstream, target: bytes) -> yarl.URL:
-    """Put together from parts: nothing parses it again, so no path can lead anywhere else."""
-    import yarl
-
-    path, _, query = target.decode("latin-1").partition("?")
-    return yarl.URL.build(
-        scheme="http",
-        host=upstream.host or "localhost",
-        port=upstream.port or None,
-        path=path,
-        query_string=query,
-        encoded=True,
-    )
-
-
-def _open(upstream: Upstream) -> aiohttp.ClientSession:
-    import aiohttp
-
-    connector = (
-        aiohttp.TCPConnector(limit=0, force_close=True, resolver=aiohttp.ThreadedResolver())
-        if upstream.socket_path is None
-        else aiohttp.UnixConnector(upstream.socket_path, limit=0, force_close=True)
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-    )

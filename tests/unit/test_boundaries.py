@@ -20,8 +20,7 @@ ALLOWED: dict[str, tuple[str, set[str], set[str]]] = {
     "mediator": ("unixspawner_mediator", set(), set()),
     "singleuser": (
         "unixspawner_singleuser",
-        # yarl is aiohttp's own type of URLs
-        {"fastapi", "starlette", "uvicorn", "httpx", "aiohttp", "httptools", "uvloop", "yarl"},
+        {"fastapi", "starlette", "uvicorn", "httpx", "httptools", "uvloop"},
         set(),
     ),
     "backend": ("unixspawner_backend", {"fastapi", "starlette", "uvicorn"}, set()),

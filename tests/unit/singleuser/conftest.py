@@ -6,11 +6,12 @@ import asyncio
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import uvloop
 from tests.unit.singleuser.fakes import (
     ACCESS,
     Browser,
@@ -126,3 +127,8 @@ async def alice(browser: Browser, hub: FakeHub) -> Browser:
     response = await browser.sign_in(hub.admit("alice", ACCESS))
     assert response.status == 302
     return browser
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop that the server runs on."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -22,7 +22,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 @asynccontextmanager
 async def application(directory: Path, handler: Handler) -> AsyncIterator[None]:
     """Takes the place of the application's socket."""
-    (directory / "app.sock").unlink()
+    (directory / "app.sock").unlink(missing_ok=True)
     writers: list[Writer] = []
 
     async def handle(reader: Reader, writer: Writer) -> None:
@@ -81,3 +81,11 @@ async def answer_to(directory: Path, request: bytes) -> bytes:
     async with connection(directory) as (reader, writer):
         writer.write(request)
         return await asyncio.wait_for(reader.read(), 5)
+
+
+async def settled(counter: list[int]) -> None:
+    """Waits until a counter that runs has come to rest."""
+    before = -1
+    while counter[0] != before:
+        before = counter[0]
+        await asyncio.sleep(0.3)

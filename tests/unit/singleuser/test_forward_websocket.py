@@ -8,7 +8,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.unit.singleuser.conftest import Running
-from tests.unit.singleuser.fakes import ACCESS, HOST, PREFIX, Browser, FakeHub, FakeUpstream
+from tests.unit.singleuser.fakes import (
+    ACCESS,
+    HOST,
+    PREFIX,
+    Browser,
+    FakeHub,
+    FakeUpstream,
+    address,
+)
 
 URL = PREFIX + "ws"
 
@@ -19,7 +27,7 @@ async def refusal_of(browser: Browser, path: str = URL, **headers: str) -> int:
     return caught.value.status
 
 
-async def test_text_binary_ping_and_subprotocol_pass(alice: Browser) -> None:
+async def test_text_binary_and_subprotocol_pass(alice: Browser) -> None:
     socket = await alice.open(URL)
     assert socket.protocol == "v1"
     await socket.send_str("grüße")
@@ -28,10 +36,28 @@ async def test_text_binary_ping_and_subprotocol_pass(alice: Browser) -> None:
     assert await socket.receive_bytes() == b"\x00\xff" * 100_000
     await socket.send_str("")
     assert await socket.receive_str() == ""
-    await socket.ping(b"are you there")
-    await socket.send_str("x")
-    assert await socket.receive_str() == "x"
     await socket.close()
+
+
+async def test_compression_is_agreed_on_between_the_two(alice: Browser) -> None:
+    own = {"Origin": f"http://{HOST}", "Sec-WebSocket-Extensions": "permessage-deflate"}
+    socket = await alice.client.ws_connect(
+        address(URL), headers=alice.headers(own), compress=15, max_msg_size=0
+    )
+    assert socket.compress
+    for size in (0, 10, 100_000):
+        await socket.send_str("compressible " * size)
+        assert await socket.receive_str() == "compressible " * size
+    await socket.close()
+
+
+async def test_a_ping_is_answered_by_the_application(alice: Browser) -> None:
+    async with alice.client.ws_connect(
+        address(URL), headers=alice.headers({"Origin": f"http://{HOST}"}), autoping=False
+    ) as socket:
+        await socket.ping(b"are you there")
+        message = await socket.receive()
+        assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"are you there")
 
 
 async def test_the_close_code_of_the_application_arrives(alice: Browser) -> None:
@@ -71,8 +97,8 @@ async def test_a_missing_application_is_a_bad_gateway(alice: Browser, directory:
     assert await refusal_of(alice) == 502
 
 
-async def test_an_application_that_refuses_is_a_bad_gateway(alice: Browser) -> None:
-    assert await refusal_of(alice, PREFIX + "not-a-websocket") == 502
+async def test_what_else_an_application_answers_is_passed_on(alice: Browser) -> None:
+    assert await refusal_of(alice, PREFIX + "early") == 413
 
 
 async def test_a_stranger_never_reaches_the_application(

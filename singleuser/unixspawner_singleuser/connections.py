@@ -1,0 +1,44 @@
+"""What the kernel knows about a connection and asyncio does not tell.
+
+Run as the person signed in. A transport that fails to write gives up what it has not read yet, and
+one that reads nothing for a while does not notice that nobody is at the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+
+_PIECE = 64 * 1024
+
+
+def left_behind(transport: asyncio.BaseTransport, limit: int) -> bytes:
+    """What the other side said before it hung up, as far as it has arrived. To be called from
+    `connection_lost`, where the socket is still open."""
+    descriptor = _descriptor(transport)
+    data = b""
+    try:
+        while descriptor >= 0 and len(data) < limit:
+            piece = os.read(descriptor, _PIECE)
+            if not piece:
+                break
+            data += piece
+    except OSError:
+        pass
+    return data
+
+
+def nobody_is_there(transport: asyncio.BaseTransport) -> bool:
+    """True when the other side has closed the connection, whatever is still to be read from it."""
+    descriptor = _descriptor(transport)
+    if descriptor < 0:
+        return True
+    poll = select.poll()
+    poll.register(descriptor, 0)  # hang-ups and errors are always told
+    return bool(poll.poll(0))
+
+
+def _descriptor(transport: asyncio.BaseTransport) -> int:
+    socket = transport.get_extra_info("socket")
+    return -1 if socket is None else int(socket.fileno())
