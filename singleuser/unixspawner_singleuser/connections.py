@@ -11,15 +11,16 @@ import os
 import select
 
 _PIECE = 64 * 1024
+_ENOUGH = 1024 * 1024
 
 
-def left_behind(transport: asyncio.BaseTransport, limit: int) -> bytes:
+def left_behind(transport: asyncio.BaseTransport) -> bytes:
     """What the other side said before it hung up, as far as it has arrived. To be called from
     `connection_lost`, where the socket is still open."""
     descriptor = _descriptor(transport)
     data = b""
     try:
-        while descriptor >= 0 and len(data) < limit:
+        while descriptor >= 0 and len(data) < _ENOUGH:
             piece = os.read(descriptor, _PIECE)
             if not piece:
                 break

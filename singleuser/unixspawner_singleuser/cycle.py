@@ -33,6 +33,7 @@ class Cycle(RequestResponseCycle):
     """One request and its answer."""
 
     hang_up: Callable[[], None]  # ends the connection once the answer is complete
+    _until_close = False  # the end of the connection is the end of the body
     _held = b""  # the head, until the first piece of the body or until the loop gets round to it
 
     @property
@@ -70,7 +71,9 @@ class Cycle(RequestResponseCycle):
             pieces.append(b"connection: close\r\n")
         bodyless = self.scope["method"] == "HEAD" or message["status"] in _NO_BODY
         if self.chunked_encoding is None:
-            self.chunked_encoding = not bodyless
+            old = self.scope["http_version"] == "1.0"  # its only way is the connection's end
+            self.chunked_encoding = not bodyless and not old
+            self._until_close = old and not bodyless
             if self.chunked_encoding:
                 pieces.append(b"transfer-encoding: chunked\r\n")
         self._held = b"".join(pieces) + b"\r\n"
@@ -84,7 +87,7 @@ class Cycle(RequestResponseCycle):
             body, self.expected_content_length = b"", 0
         elif self.chunked_encoding:
             body = _chunk(body) + (b"" if more else b"0\r\n\r\n")
-        else:
+        elif not self._until_close:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:
                 raise RuntimeError("The answer is longer than its Content-Length.")

@@ -149,7 +149,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._asked:
             if exc is not None and not self._answer.finished:
-                self._answer.feed(left_behind(self._transport, READ_BUFFER))
+                self._answer.feed(left_behind(self._transport))
             self._answer.end(cleanly=exc is None)
         self._lost = True
         self.resume_writing()

@@ -27,8 +27,6 @@ LINGER_UNSENT = 30.0
 LINGER_CUT = 1.0
 # How often a browser that is kept waiting is looked after.
 LOOK_EVERY = 5.0
-# What an application may have said before it hung up without reading what we sent.
-_LAST_WORDS = 256 * 1024
 
 GOING_AWAY = 1001
 PROTOCOL_ERROR = 1002
@@ -197,7 +195,7 @@ class _End(asyncio.Protocol):
         if self.lost:
             return
         if exc is not None:
-            self.data_received(left_behind(self.transport, _LAST_WORDS))
+            self.data_received(left_behind(self.transport))
         self.silent = self.finished = self.lost = True
         if self._look is not None:
             self._look.cancel()

@@ -21,6 +21,7 @@ from tests.unit.singleuser.fakes import (
     listening,
     settings,
 )
+from tests.unit.singleuser.raw import eventually
 
 from unixspawner_singleuser.account import Account, OwnAccount, current_account
 from unixspawner_singleuser.app import Application, build
@@ -85,6 +86,11 @@ class Running:
     application: Application
     server: QuickServer
     task: asyncio.Task[None]
+
+    async def at_rest(self) -> None:
+        """Returns when nothing is going on any more."""
+        exchanges, state = self.application.exchanges, self.server.server_state
+        await eventually(lambda: not exchanges._open and not state.tasks)
 
     async def stop(self) -> float:
         """Returns how many seconds it took."""

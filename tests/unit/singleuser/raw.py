@@ -29,7 +29,7 @@ async def application(directory: Path, handler: Handler) -> AsyncIterator[None]:
         writers.append(writer)
         try:
             await handler(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.close()
 
     async with await asyncio.start_unix_server(handle, directory / "app.sock"):
@@ -81,6 +81,13 @@ async def answer_to(directory: Path, request: bytes) -> bytes:
     async with connection(directory) as (reader, writer):
         writer.write(request)
         return await asyncio.wait_for(reader.read(), 5)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Raises TimeoutError when it does not come true within a few seconds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 async def settled(counter: list[int]) -> None:

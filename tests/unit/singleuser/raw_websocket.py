@@ -112,3 +112,20 @@ async def opened(
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
         assert answer.startswith(b"HTTP/1.1 101 ")
         yield reader, writer
+
+
+class Talker:
+    """Keeps its end of the connection until the test is over."""
+
+    def __init__(self) -> None:
+        self.ready = asyncio.Event()
+
+    async def __call__(self, reader: Reader, writer: Writer) -> None:
+        self.reader, self.writer = reader, writer
+        self.ready.set()
+        await asyncio.get_running_loop().create_future()
+
+
+def hang_up(writer: Writer) -> None:
+    """As a program that dies: at once, unread bytes or not."""
+    writer.transport.abort()
