@@ -53,7 +53,7 @@ class AnswerReader:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
-        self.touched = True
+        self.touched = self.touched or bool(data)
         if self._parser is None:
             return
         try:
