@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
 from starlette.types import ASGIApp, Receive, Scope
@@ -19,7 +19,7 @@ from .activity import Activity
 from .catalogue import Application, Catalogue, Source
 from .control import Control
 from .errors import StartFailedError, UpstreamUnavailableError
-from .exchanges import Exchanges
+from .exchanges import CloseReason, Exchanges
 from .forward_http import HttpForwarder
 from .forward_websocket import WebSocketForwarder
 from .headers import Headers, identity_headers, request_headers
@@ -151,28 +151,45 @@ class Gateway:
     ) -> None:
         runner = await self._on_demand.runner(application)
         with runner.in_use():
-            if await self._waits(visit, application, runner):
+            if await self._shows_waiting(visit, application, runner):
                 return
-            placed = await runner.ready(application)
+            placed = await self._ready(visit, application, runner)
             try:
                 await self._carry(visit, stand, placed, below)
             except UpstreamUnavailableError:
                 if not (_can_be_repeated(visit.request) and await runner.has_ended(placed)):
                     raise
-                placed = await runner.ready(application)
+                placed = await self._ready(visit, application, runner)
                 await self._carry(visit, stand, placed, below)
 
-    async def _waits(self, visit: Visit, application: Application, runner: Runner) -> bool:
+    async def _ready(self, visit: Visit, application: Application, runner: Runner) -> Application:
+        """Waits for a start, but no longer than the server and the session last."""
+        if runner.placed is not None:
+            return runner.placed
+        over: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
+
+        def close(reason: CloseReason) -> None:
+            if not over.done():
+                over.set_result(reason)
+
+        with self._exchanges.track(visit.session, close) as exchange:
+            self._exchanges.mark_endless(exchange)
+            ready = _beginning(runner, application)
+            ends: set[asyncio.Future[Any]] = {ready, over}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            raise StartFailedError(f"{application.title} is not waited for any longer.")
+        return ready.result()
+
+    async def _shows_waiting(self, visit: Visit, application: Application, runner: Runner) -> bool:
         """True when a browser was shown a page until the application was there."""
-        if runner.state == "running" or not _can_show_waiting(visit.request):
+        if runner.placed is not None or not _can_show_waiting(visit.request):
             return False
         from .waiting import PATIENCE, WaitingPage
 
-        ready = asyncio.create_task(runner.ready(application))
-        ready.add_done_callback(lambda task: task.cancelled() or task.exception())
+        ready = _beginning(runner, application)
         await asyncio.wait([ready], timeout=PATIENCE)
         if ready.done():
-            ready.result()
             return False
         query = _query(visit.request, visit.session)
         target = visit.request.raw_path + (b"?" + query if query else b"")
@@ -247,6 +264,13 @@ def own_name(request: Incoming) -> str:
     path = unquote((request.below or b"").decode("latin-1"))
     first, slash, _ = path.partition("/")
     return first if first in OWN_NAMES and (not slash or first == "apps") else ""
+
+
+def _beginning(runner: Runner, application: Application) -> asyncio.Task[Application]:
+    ready = asyncio.create_task(runner.ready(application))
+    # Seen, also when everybody who waited for it has left.
+    ready.add_done_callback(lambda task: task.cancelled() or task.exception())
+    return ready
 
 
 def _can_be_repeated(request: Incoming) -> bool:

@@ -22,8 +22,9 @@ from .settings import Settings
 
 log = logging.getLogger(__name__)
 
-# A stop by the hub KILLs what is left after five seconds: applications before that.
-LAST_PATIENCE = 3.0
+# A stop by the hub KILLs what is left after five seconds, ourselves too. Answers that are under way
+# may take almost two of these.
+LAST_PATIENCE = 2.5
 
 
 class Launcher:
@@ -70,10 +71,10 @@ class Launcher:
     async def close(self) -> None:
         """Ends every process that was ever started here and still runs."""
         self._closing = True
-        ends = [runner.stop(LAST_PATIENCE) for runner in self._runners.values()]
-        await asyncio.gather(*ends, return_exceptions=True)
-        await in_thread(lambda: processes.end_all(LAST_PATIENCE))
-        self._orphans.close()
         for runner in self._runners.values():
-            await runner.close()
+            runner.expect_end()
+        await in_thread(lambda: processes.end_all(LAST_PATIENCE))
+        ends = [runner.close() for runner in self._runners.values()]
+        await asyncio.gather(*ends, return_exceptions=True)
+        self._orphans.close()
         self._directory.close()

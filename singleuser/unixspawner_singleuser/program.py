@@ -80,12 +80,9 @@ class Program:
         self._report = -1
         self._runs = False  # the shell has stepped aside
         self._complaint = ""  # of the starter
+        # The application, at the place where this run of it listens.
+        self.placed = replace(application, upstream=Upstream(socket_path=self._socket))
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    @property
-    def placed(self) -> Application:
-        """The application, at the place where this run of it listens."""
-        return replace(self.application, upstream=Upstream(socket_path=self._socket))
 
     async def start(self) -> None:
         """Returns when it answers. Raises StartFailedError; then `end` is still to be called."""

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from .catalogue import Application
 from .errors import StartFailedError
 from .on_demand import State
-from .processes import PATIENCE
 from .program import Program
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class Runner:
         self._uses = 0
         self._idle: asyncio.TimerHandle | None = None
         self._ready_since = 0.0
-        self._patience = PATIENCE
+        self._is_closing = False
         self._serving: Program | None = None
         self.program: Program | None = None  # the last one, also when it failed or has ended
         self.failure = ""
@@ -48,6 +47,11 @@ class Runner:
         if self._is_running():
             return "running"
         return "failed" if self.failure else "stopped"
+
+    @property
+    def placed(self) -> Application | None:
+        """The application at the place where it listens, None unless it runs."""
+        return self._serving.placed if self._serving is not None else None
 
     def differs_from(self, application: Application) -> bool:
         """Whether a restart would take other settings than it runs with."""
@@ -81,9 +85,8 @@ class Runner:
             self._uses -= 1
             self._count_down()
 
-    async def stop(self, patience: float = PATIENCE) -> None:
+    async def stop(self) -> None:
         """Ends it; a failure is forgotten."""
-        self._patience = patience
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
@@ -93,8 +96,12 @@ class Runner:
         if self._ending is not None:
             await asyncio.wait([self._ending])
 
+    def expect_end(self) -> None:
+        """Somebody else ends everything; `close` is next."""
+        self._is_closing = True
+
     async def close(self) -> None:
-        """After `stop`."""
+        await self.stop()
         if self._idle is not None:
             self._idle.cancel()
         if self.program is not None:
@@ -130,7 +137,7 @@ class Runner:
             self._count_down()
 
     def _ended(self, how: asyncio.Future[str]) -> None:
-        if self._ending is not None or self._serving is None:
+        if self._ending is not None or self._serving is None or self._is_closing:
             return  # that is what was wanted
         application, now = self._serving.application, time.monotonic()
         log.warning("%s %s.", application.name, how.result())
@@ -150,7 +157,7 @@ class Runner:
             return
         if self._idle is not None:
             self._idle.cancel()
-        self._ending = asyncio.create_task(program.end(self._patience))
+        self._ending = asyncio.create_task(program.end())
         self._ending.add_done_callback(self._has_ended)
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyterhub import orm
+from jupyterhub.utils import maybe_future
 from sudospawner import SudoSpawner
 from traitlets import TraitError, Unicode, default, validate
 
@@ -108,6 +109,13 @@ class UnixSpawner(SudoSpawner):
             raise for_the_person(error) from None
         finally:
             self._revoke_token()
+
+    async def run_post_stop_hook(self) -> None:
+        """Nothing outlives a server: JupyterHub asks for no stop of one that has died by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            with contextlib.suppress(AskError):  # it is in the log
+                await self._request_stop()
+        await maybe_future(super().run_post_stop_hook())
 
     async def poll(self) -> int | None:
         """None while the server runs, its exit status afterwards."""
