@@ -97,6 +97,10 @@ class Gateway:
         else:
             await self._forward(visit, seen.root, request.below or b"")
 
+    def refuse_starts(self) -> None:
+        """The server is about to stop: who waits for an application is told so now."""
+        self._on_demand.refuse_starts()
+
     async def close(self) -> None:
         await self._on_demand.close()
         self._upstreams.close()

@@ -68,9 +68,15 @@ class Launcher:
     def runners(self) -> Mapping[str, Runner]:
         return self._runners
 
+    def refuse_starts(self) -> None:
+        """The server is about to stop."""
+        self._closing = True
+        for runner in self._runners.values():
+            runner.give_up_starting()
+
     async def close(self) -> None:
         """Ends every process that was ever started here and still runs."""
-        self._closing = True
+        self.refuse_starts()
         for runner in self._runners.values():
             runner.expect_end()
         await in_thread(lambda: processes.end_all(LAST_PATIENCE))

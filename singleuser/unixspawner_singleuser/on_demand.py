@@ -41,6 +41,10 @@ class OnDemand:
         runner = self.known(application.name)
         return "stopped" if runner is None else runner.state
 
+    def refuse_starts(self) -> None:
+        if self._launcher is not None:
+            self._launcher.refuse_starts()
+
     async def close(self) -> None:
         if self._opening is not None:
             await asyncio.wait([self._opening])

@@ -96,6 +96,11 @@ class Runner:
         if self._ending is not None:
             await asyncio.wait([self._ending])
 
+    def give_up_starting(self) -> None:
+        """Whoever waits for a start is told so at once."""
+        if self._starting is not None:
+            self._starting.cancel()
+
     def expect_end(self) -> None:
         """Somebody else ends everything; `close` is next."""
         self._is_closing = True

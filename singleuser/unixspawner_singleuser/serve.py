@@ -62,6 +62,7 @@ class QuickServer(Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        self._application.gateway.refuse_starts()
         self._application.exchanges.close_endless()
         for connection in list(self.server_state.connections):
             connection.shutdown()
