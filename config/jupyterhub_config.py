@@ -81,9 +81,11 @@ c.JupyterHub.named_server_limit_per_user = 10
 # A restart of this service leaves everybody's servers alone.
 c.JupyterHub.cleanup_servers = False
 
-# Pages: ours first, JupyterHub's own for the rest.
+# Pages: ours first, JupyterHub's own below them. An addition may set `site`, the name at the top.
+machine = socket.gethostname()
 c.JupyterHub.template_paths = [str(ETC / "templates")]
-c.JupyterHub.template_vars = {"machine": socket.gethostname()}
+c.JupyterHub.template_vars = {"machine": machine}
+c.JupyterHub.logo_file = str(RELEASE / "share/jupyterhub/static/unixspawner/icon.svg")
 
 
 def read_addition(path: Path) -> None:
@@ -100,3 +102,5 @@ for addition in sorted((ETC / "jupyterhub_config.d").glob("*.py")):
     if os.path.basename(addition).startswith("."):
         continue
     read_addition(addition)
+# The sign-in page needs it, also where an addition has set template_vars anew.
+c.JupyterHub.template_vars.setdefault("machine", machine)

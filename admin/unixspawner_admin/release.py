@@ -28,6 +28,7 @@ _NODE = (
     "config/node/package-lock.json",
     "config/node/preload.mjs",
 )
+_STATIC = "config/static"  # served by the hub from the release; pyproject.toml says where it goes
 _STAMP = ".complete"
 
 
@@ -50,15 +51,15 @@ def _digest(source: Path) -> str:
 def _inputs(source: Path) -> Iterator[Path]:
     for file in (*_BESIDE, *_NODE):
         yield source / file
-    for package in PACKAGES:
-        for path in sorted((source / package).rglob("*")):
+    for folder in (*PACKAGES, _STATIC):
+        for path in sorted((source / folder).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path
 
 
 def require_complete(source: Path) -> None:
     """Refuse half a clone before anything is changed."""
-    for file in (*_BESIDE, *_NODE, *PACKAGES):
+    for file in (*_BESIDE, *_NODE, *PACKAGES, _STATIC):
         if not (source / file).exists():
             raise AdminError(f"{source / file} is missing: this is not a complete clone.")
 

@@ -71,7 +71,7 @@ def configuration(context: Context) -> list[WantedFile]:
     wanted = [
         WantedFile(paths.OPTIONS, options),
         _plain(context, "config/jupyterhub_config.py", paths.HUB_CONFIG),
-        _plain(context, "config/templates/login.html", paths.TEMPLATES / "login.html"),
+        *_pages(context),
         _template(context, "config/mediator.toml", paths.ETC / "mediator.toml", editable=True),
         *_pam(context),
         *_service_files(context),
@@ -79,6 +79,15 @@ def configuration(context: Context) -> list[WantedFile]:
     if context.options.demo:
         wanted.append(_plain(context, "config/apps.d/demo.toml", paths.APPLICATIONS / "demo.toml"))
     return [*wanted, sudoers(context)]
+
+
+def _pages(context: Context) -> list[WantedFile]:
+    """The hub's pages. Their style is part of the release, which serves it."""
+    found = sorted((context.source / "config/templates").glob("*.html"))
+    return [
+        _plain(context, f"config/templates/{path.name}", paths.TEMPLATES / path.name)
+        for path in found
+    ]
 
 
 def sudoers(context: Context) -> WantedFile:

@@ -31,9 +31,12 @@ from .uvicorn_peer import PEER_PROTOCOLS, SocketInUseError, listen_for_everybody
 
 _PAGE_FILES = files("unixspawner_backend") / "demo_page"
 _PAGE = Template((_PAGE_FILES / "page.html").read_text("utf-8"))
-_STYLE = (_PAGE_FILES / "page.css").read_text("utf-8")
+# The look of all pages, a copy of singleuser's (a test compares them); then our own few lines.
+_STYLE = "".join((_PAGE_FILES / name).read_text("utf-8") for name in ("style.css", "page.css"))
 _SCRIPT = (_PAGE_FILES / "page.js").read_text("utf-8")
 
+# The end of an application's prefix when it is not the root one: in front of it the server begins.
+_PLACE = re.compile(r"apps/[a-z0-9-]+/$", re.ASCII)
 # A path on this site and nothing else: `//host/` and `/\host/` are other sites to a browser.
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~@%+-]+)*/?", re.ASCII)
 
@@ -90,9 +93,10 @@ def render_page(caller: Caller, forwarded_prefix: str | None) -> str:
         proof=html.escape(_PROOFS[caller.proof]),
         proof_class=caller.proof.value,
         prefix=html.escape(prefix),
+        server=html.escape(_PLACE.sub("", prefix)),
         visitor_hidden="" if caller.visitor else "hidden",
         visitor=html.escape(caller.visitor or ""),
-        logout_hidden="" if behind_gateway else "hidden",
+        gateway_hidden="" if behind_gateway else "hidden",
     )
 
 

@@ -16,6 +16,7 @@ from .catalogue import Application, Catalogue
 from .catalogue_files import Trusted, open_trusted
 from .errors import InvalidApplicationError, StartFailedError
 from .fragments import alert, button, link, log_block, paragraph, row
+from .frames import frame_of
 from .menu import Menu, Tile
 from .on_demand import OnDemand
 from .pages import html_headers, json_headers, json_message
@@ -53,6 +54,7 @@ class Control:
         trusted: Trusted,
     ) -> None:
         self._settings = settings
+        self._around = frame_of(settings)
         self._on_demand = on_demand
         self._menu = menu
         self._signer = signer
@@ -73,12 +75,13 @@ class Control:
             alert(sentence),
             log_block(f"The end of its log, {application.title}", lines),
             self.ways_out(visit, application),
+            around=self._around,
         )
         return Reply(503, html_headers(), body)
 
     def ways_out(self, visit: Visit, application: Application) -> str:
         tile = self._menu.tile(application)
-        again = button("Restart", tile.restart_url, self._token(visit))
+        again = button("Restart", tile.restart_url, self._token(visit), "btn btn-primary")
         return row(again, link("Log", tile.log_url), self._home())
 
     async def _reply(self, visit: Visit, seen: Catalogue, names: list[str]) -> Reply:
@@ -124,7 +127,7 @@ class Control:
             log_block(title, await self._lines(visit, application)),
             self._forms(visit, tile),
         ]
-        return Reply(200, html_headers(), fragments.whole(title, *pieces))
+        return Reply(200, html_headers(), fragments.whole(title, *pieces, around=self._around))
 
     def _forms(self, visit: Visit, tile: Tile) -> str:
         token = self._token(visit)
@@ -171,7 +174,8 @@ class Control:
             piece = alert(SLOW)
         except OSError as error:
             piece = alert(f"The log cannot be read: {error.strerror}.")
-        return Reply(200, html_headers(), fragments.whole(title, piece, row(self._home())))
+        body = fragments.whole(title, piece, row(self._home()), around=self._around)
+        return Reply(200, html_headers(), body)
 
     async def _lines(self, visit: Visit, application: Application) -> list[str]:
         """The end of the log of the last run, also of one before this server's start."""

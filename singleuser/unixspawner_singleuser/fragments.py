@@ -8,21 +8,17 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from .pages import page
-
-# Stands where our own pieces go in a page that `pages` has made; nobody can write it into one.
-_GAP = "\x00"
+from .markup import element
+from .pages import END, NO_FRAME, Frame, begin
 
 
-def frame(title: str) -> tuple[bytes, bytes]:
+def frame(title: str, around: Frame = NO_FRAME) -> tuple[bytes, bytes]:
     """What comes before and after the content of a page with that heading."""
-    before, _, after = page(title, _GAP).partition(_GAP.encode())
-    # The gap was a paragraph, which ours are not inside of.
-    return before + b"</p>", b"<p>" + after
+    return (begin(title, around) + element("h1", title)).encode(), END.encode()
 
 
-def whole(title: str, *pieces: str) -> bytes:
-    before, after = frame(title)
+def whole(title: str, *pieces: str, around: Frame = NO_FRAME) -> bytes:
+    before, after = frame(title, around)
     return before + "".join(pieces).encode() + after
 
 
@@ -42,12 +38,12 @@ def link(title: str, url: str) -> str:
     return f'<a class="btn" href="{text(url)}">{text(title)}</a>'
 
 
-def button(title: str, url: str, token: str) -> str:
+def button(title: str, url: str, token: str, kind: str = "btn") -> str:
     """A form of one button. The token goes into the address: the gate never reads a body."""
     target = text(f"{url}?_xsrf={token}" if token else url)
     return (
         f'<form method="post" action="{target}">'
-        f'<button class="btn btn-primary">{text(title)}</button></form>'
+        f'<button class="{kind}">{text(title)}</button></form>'
     )
 
 

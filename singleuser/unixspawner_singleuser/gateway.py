@@ -22,6 +22,7 @@ from .errors import StartFailedError, UpstreamUnavailableError
 from .exchanges import CloseReason, Exchanges
 from .forward_http import HttpForwarder
 from .forward_websocket import WebSocketForwarder
+from .frames import frame_of
 from .headers import Headers, identity_headers, request_headers
 from .logins import local_url
 from .on_demand import OnDemand, base_of
@@ -199,7 +200,8 @@ class Gateway:
         target = visit.request.raw_path + (b"?" + query if query else b"")
         url = local_url(target.decode("latin-1"), self._settings.prefix)
         ways_out = self._control.ways_out(visit, application)
-        await WaitingPage(self._exchanges).show(visit, application, runner, ready, ways_out, url)
+        page = WaitingPage(self._exchanges, frame_of(self._settings))
+        await page.show(visit, application, runner, ready, ways_out, url)
         return True
 
     async def _carry(

@@ -1,4 +1,4 @@
-"""Our own pages: home, confirmations and refusals, in one look and with nothing unescaped.
+"""What all our own pages have in common: the skeleton, the look, the headers; and the plain page.
 
 Run as the person signed in. No script, no foreign resource; the style is allowed by its hash.
 """
@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-STYLE = """
-:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: Canvas; color: CanvasText }
-main { max-width: 40rem; margin: 12vh auto 4rem; padding: 0 1.5rem }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.5rem; margin: 1.5rem 0 }
-dt { opacity: .7 } dd { margin: 0; overflow-wrap: anywhere }
-nav a { display: inline-block; margin: .5rem .75rem .5rem 0; padding: .45rem 1rem;
-  border: 1px solid; border-radius: .5rem; color: inherit; text-decoration: none }
-nav a:hover, nav a:focus { background: CanvasText; color: Canvas }
-.warning { padding: .75rem 1rem; border-radius: .5rem; background: #b3261e; color: #fff }
-.small { opacity: .7; font-size: .9rem }
-"""
+from .markup import Html, element, join
+
+STYLE = Path(__file__).with_name("style.css").read_text("utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 
 CSP = (
@@ -41,28 +32,68 @@ class Link:
     id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around a page. Without it there is only the machine's name."""
+
+    logo_url: str = ""
+    icon_url: str = ""
+    home_url: str = ""
+    links: Sequence[Link] = ()
+    unprotected: bool = False
+
+
+NO_FRAME = Frame()
+END = Html("</main></body></html>\n")
+
+
 def page(
     title: str,
     *paragraphs: str,
     facts: Sequence[tuple[str, str]] = (),
     links: Sequence[Link] = (),
-    unprotected: bool = False,
+    frame: Frame = NO_FRAME,
 ) -> bytes:
-    """A complete document. Every argument is plain text and is escaped here."""
-    parts = ['<!doctype html><html lang="en"><head><meta charset="utf-8">']
-    parts.append('<meta name="viewport" content="width=device-width, initial-scale=1">')
-    parts.append(f"<title>{_text(title)}</title><style>{STYLE}</style></head><body><main>")
-    if unprotected:
-        parts.append(f'<p class="warning" role="alert">{_text(UNPROTECTED)}</p>')
-    parts.append(f"<h1>{_text(title)}</h1>")
-    parts.extend(f"<p>{_text(paragraph)}</p>" for paragraph in paragraphs)
-    if facts:
-        rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts)
-        parts.append(f"<dl>{rows}</dl>")
-    if links:
-        parts.append(f"<nav>{''.join(_anchor(link) for link in links)}</nav>")
-    parts.append("</main></body></html>\n")
-    return "".join(parts).encode()
+    """A heading, what there is to say, and where to go. Text is escaped."""
+    says = [element("p", paragraph) for paragraph in paragraphs]
+    body = element("div", *says, fact_list(facts) if facts else None, class_="card")
+    ways = [
+        element("a", link.title, id=link.id, href=link.url, class_="btn btn-primary")
+        for link in links
+    ]
+    more = element("div", *ways, class_="links") if ways else None
+    return document(title, element("h1", title), body, more, frame=frame, narrow=True)
+
+
+def document(
+    title: str, *content: Html | None, frame: Frame = NO_FRAME, narrow: bool = False
+) -> bytes:
+    """A complete document around its content."""
+    return join(begin(title, frame, narrow=narrow), *content, END).encode()
+
+
+def begin(title: str, frame: Frame = NO_FRAME, *, narrow: bool = False) -> Html:
+    """Everything in front of the content, for a document that is sent in pieces. `END` ends it."""
+    machine = platform.node()
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title if machine in title else f"{title} - {machine}"),
+        element("link", rel="icon", href=frame.icon_url) if frame.icon_url else None,
+        element("style", Html(STYLE)),
+    )
+    skip = element("a", "Skip to the content", class_="skip-link", href="#main")
+    main = '<main id="main" class="narrow">' if narrow else '<main id="main">'
+    start = '<!doctype html><html lang="en">'
+    return join(Html(start), head, Html("<body>"), skip, _bar(frame, machine), Html(main))
+
+
+def fact_list(facts: Sequence[tuple[str, str]]) -> Html:
+    """Names and values, side by side; a value may be markup."""
+    rows = [join(element("dt", name), element("dd", value)) for name, value in facts]
+    return element("dl", *rows, class_="facts")
 
 
 def html_headers() -> list[tuple[bytes, bytes]]:
@@ -88,10 +119,15 @@ def json_message(message: str) -> bytes:
     return json.dumps({"message": message}).encode()
 
 
-def _anchor(link: Link) -> str:
-    identifier = f' id="{_text(link.id)}"' if link.id else ""
-    return f'<a{identifier} href="{_text(link.url)}">{_text(link.title)}</a>'
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)
+def _bar(frame: Frame, machine: str) -> Html:
+    logo = element("img", src=frame.logo_url, alt=True) if frame.logo_url else None
+    name = "a" if frame.home_url else "span"
+    brand = element(name, logo, machine, class_="brand", href=frame.home_url)
+    ways = [element("a", link.title, id=link.id, href=link.url) for link in frame.links]
+    nav = element("nav", *ways, aria_label="Ways out") if ways else None
+    warning = (
+        element("p", UNPROTECTED, class_="alert alert-danger banner", role="alert")
+        if frame.unprotected
+        else None
+    )
+    return join(element("header", element("div", brand, nav), class_="bar"), warning)

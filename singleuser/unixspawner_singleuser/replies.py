@@ -52,8 +52,12 @@ def refusal(
     sentence: str,
     links: Sequence[Link] = (),
 ) -> Reply:
-    """`title` for the page's heading, `sentence` for pages and programs alike."""
+    """`title` for the page's heading, `sentence` for pages and programs alike.
+
+    Without `links` a page has one to the home page, which is also the way to a sign-in.
+    """
     if request is None or wants_page(request):
+        links = links or _home(request)
         return Reply(status, html_headers(), page(title, sentence, links=links))
     return Reply(status, json_headers(), json_message(sentence))
 
@@ -80,6 +84,13 @@ def for_error(request: Incoming | None, error: Exception) -> Reply:
             " Delete the cookies of this site and sign in again.",
         )
     raise error
+
+
+def _home(request: Incoming | None) -> list[Link]:
+    if request is None or request.below is None:
+        return []
+    prefix = request.raw_path[: len(request.raw_path) - len(request.below)].decode("latin-1")
+    return [Link("Home", f"{prefix}apps/")]
 
 
 def wants_page(request: Incoming) -> bool:

@@ -17,7 +17,7 @@ from .errors import StartFailedError
 from .exchanges import CloseReason, Exchanges
 from .fragments import LOG_END, alert, frame, go_on, link, log_begin, log_lines, paragraph, step
 from .headers import Headers
-from .pages import html_headers
+from .pages import Frame, html_headers
 from .patience import in_time
 from .runner import Runner
 from .visit import Visit
@@ -72,8 +72,9 @@ class Watch:
 
 
 class WaitingPage:
-    def __init__(self, exchanges: Exchanges) -> None:
+    def __init__(self, exchanges: Exchanges, around: Frame) -> None:
         self._exchanges = exchanges
+        self._around = around
 
     async def show(
         self,
@@ -95,23 +96,25 @@ class WaitingPage:
             with self._exchanges.track(visit.session, close) as exchange:
                 self._exchanges.mark_endless(exchange)
                 await visit.send(_start())
-                async for piece in _pieces(application, runner, ready, over):
+                title = f"{application.title} is starting"
+                before, after = frame(title, self._around)
+                await visit.send(_body(before))
+                async for piece in _pieces(title, runner, ready, over):
                     await visit.send(_body(piece))
                 end = "" if over.is_set() else _end(ready, application, target, after_failure)
-                await visit.send(_body(end.encode() + frame("")[1], last=True))
+                await visit.send(_body(end.encode() + after, last=True))
         finally:
             gone.cancel()
 
 
 async def _pieces(
-    application: Application,
+    title: str,
     runner: Runner,
     ready: asyncio.Future[Application],
     over: asyncio.Event,
 ) -> AsyncIterator[bytes]:
-    title = f"{application.title} is starting"
     hint = paragraph("This page goes on by itself as soon as it is ready.")
-    yield frame(title)[0] + f"{hint}{log_begin(title)}".encode()
+    yield f"{hint}{log_begin(title)}".encode()
     watch = Watch(runner)
     closing = asyncio.create_task(over.wait())
     ends: set[asyncio.Future[Any]] = {ready, closing}

@@ -11,4 +11,7 @@ FAULTS = {"internal-error", "bad-reply", "no-answer", "sudo-refused", "sudo-miss
 def for_the_person(error: AskError) -> SpawnException:
     """What JupyterHub shows; `reason` also labels its metrics."""
     status = 500 if error.code in FAULTS else 403
-    return SpawnException(error.message, reason=error.code, status_code=status)
+    exception = SpawnException(error.message, reason=error.code, status_code=status)
+    # the page after a start that took its time shows this attribute and nothing else
+    exception.jupyterhub_message = error.message
+    return exception

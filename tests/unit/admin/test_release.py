@@ -22,6 +22,7 @@ def source(tmp_path: Path) -> Path:
     for package in release.PACKAGES:
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "__init__.py").write_text("")
+    shutil.copytree(ROOT / "config/static", tmp_path / "config/static")
     return tmp_path
 
 
@@ -29,9 +30,10 @@ def test_the_same_content_has_the_same_name(source: Path) -> None:
     assert release.name(source) == release.name(source)
 
 
-def test_any_difference_gives_another_name(source: Path) -> None:
+@pytest.mark.parametrize("file", ["spawner/unixspawner/__init__.py", "config/static/hub.css"])
+def test_any_difference_gives_another_name(source: Path, file: str) -> None:
     before = release.name(source)
-    (source / "spawner/unixspawner/__init__.py").write_text("x = 1\n")
+    (source / file).write_text("x = 1\n")
     assert release.name(source) != before
 
 

@@ -229,11 +229,23 @@ def test_links_lead_below_the_gateways_prefix(prefix: str, slash: str) -> None:
     assert links_in(page) == [
         f"{prefix}page.css",
         f"{prefix}page.js",
-        prefix,
+        "#main",
+        f"{prefix}apps/",
         f"{prefix}logout",
         f"{prefix}echo",
     ]
     assert re.search(r'id="logout"[^>]*hidden', page) is None
+
+
+def test_beside_other_applications_the_ways_out_lead_to_the_server() -> None:
+    assert links_in(render_page(ALICE, "/user/alice/apps/demo")) == [
+        "/user/alice/apps/demo/page.css",
+        "/user/alice/apps/demo/page.js",
+        "#main",
+        "/user/alice/apps/",
+        "/user/alice/logout",
+        "/user/alice/apps/demo/echo",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +263,7 @@ def test_links_lead_below_the_gateways_prefix(prefix: str, slash: str) -> None:
 )
 def test_a_prefix_that_is_no_path_of_this_site_is_not_used(prefix: str | None) -> None:
     page = render_page(ALICE, prefix)
-    assert links_in(page) == ["/page.css", "/page.js", "/", "/logout", "/echo"]
+    assert links_in(page) == ["/page.css", "/page.js", "#main", "/apps/", "/logout", "/echo"]
     assert re.search(r'id="logout"[^>]*hidden', page) is not None
 
 
@@ -266,3 +278,10 @@ def test_whatever_the_account_database_holds_is_escaped() -> None:
 
 def test_whoami_is_json_that_a_shell_script_can_read(client: httpx.Client) -> None:
     assert isinstance(json.loads(client.get("/whoami").content)["uid"], int)
+
+
+def test_the_look_is_that_of_all_other_pages() -> None:
+    """A copy, since a service account's program takes nothing from a person's server."""
+    root = Path(__file__).resolve().parents[3]
+    copy = root / "backend/unixspawner_backend/demo_page/style.css"
+    assert copy.read_bytes() == (root / "singleuser/unixspawner_singleuser/style.css").read_bytes()
