@@ -87,7 +87,7 @@ def build(
     signin = SignIn(settings, sessions, Logins(settings, signer), signer, exchanges)
     on_demand = OnDemand(settings, account)
     menu = Menu(settings, source, account, on_demand)
-    own = own_application(settings, signin, account, menu)
+    own = own_application(settings, signin, account, menu, signer)
     control = Control(settings, on_demand, menu, signer, trusted)
     gateway = Gateway(settings, source, exchanges, activity, account, own, on_demand, control)
     gate = Gate(settings, sessions, signin, signer, activity, gateway, own)

@@ -7,20 +7,23 @@ gets here, and leaves both in the ASGI scope.
 from __future__ import annotations
 
 import json
-import platform
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
 from .account import OwnAccount
 from .errors import AmbiguousSessionError, BadRequestError, HubUnavailableError
+from .filesystem import FileSystem
+from .home import HomePage
 from .menu import Menu
-from .pages import Link, html_headers, json_headers, page
+from .pages import html_headers, json_headers
 from .replies import Reply, for_error, hub_version, refusal
 from .request import REQUEST_KEY, SESSION_KEY, Incoming
 from .sessions import Session
 from .settings import Settings
 from .signin import SignIn
+from .signing import Signer
+from .xsrf import token_for
 
 
 def incoming(request: Request) -> Incoming:
@@ -37,7 +40,10 @@ Asked = Annotated[Incoming, Depends(incoming)]
 Visiting = Annotated[Session, Depends(signed_in)]
 
 
-def own_application(settings: Settings, signin: SignIn, account: OwnAccount, menu: Menu) -> FastAPI:
+def own_application(
+    settings: Settings, signin: SignIn, account: OwnAccount, menu: Menu, signer: Signer
+) -> FastAPI:
+    page = HomePage(settings, account, menu, FileSystem())
     own = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for kind in (AmbiguousSessionError, BadRequestError, HubUnavailableError):
         own.add_exception_handler(kind, _refuse)
@@ -57,7 +63,8 @@ def own_application(settings: Settings, signin: SignIn, account: OwnAccount, men
 
     @own.api_route("/", methods=["GET", "HEAD"])
     async def home(visiting: Visiting) -> Reply:
-        return Reply(200, html_headers(), await _home_page(settings, visiting, account, menu))
+        body = await page.render(visiting.visitor.label, token_for(signer, visiting))
+        return Reply(200, html_headers(), body)
 
     @own.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
     async def nothing(asked: Asked) -> Reply:
@@ -68,33 +75,3 @@ def own_application(settings: Settings, signin: SignIn, account: OwnAccount, men
 
 async def _refuse(request: Request, error: Exception) -> Reply:
     return for_error(incoming(request), error)
-
-
-async def _home_page(
-    settings: Settings, session: Session, account: OwnAccount, menu: Menu
-) -> bytes:
-    own = await account.get()
-    tiles = await menu.tiles()
-    facts = [
-        ("Account", f"{own.name} (uid {own.uid})"),
-        ("Groups", ", ".join(own.groups)),
-        ("Home", own.home),
-        ("Computer", platform.node()),
-    ]
-    if session.visitor.label != settings.user:
-        facts.insert(0, ("Visiting as", session.visitor.label))
-    if settings.server_name:
-        facts.append(("Server", settings.server_name))
-    links = [
-        Link("Control panel", settings.hub_home_url, id="jupyterhub-control-panel-link"),
-        Link("Sign out", f"{settings.prefix}logout"),
-    ]
-    applications = [Link(tile.title, tile.url) for tile in tiles]
-    return page(
-        f"{own.name} on {platform.node()}",
-        "This server runs as the account below."
-        + ("" if tiles else " No application has been set up for it yet."),
-        facts=facts,
-        links=applications + ([] if settings.dev else links),
-        unprotected=settings.dev,
-    )

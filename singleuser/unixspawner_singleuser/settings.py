@@ -57,6 +57,8 @@ class Settings:
     default_url: str = ""
     service_url: str = ""
     public_url: str = ""
+    memory_limit: str = ""  # as the hub announces them; nobody need hold to them
+    cpu_limit: str = ""
     activity_url: str = ""
     activity_interval: float = DEFAULT_ACTIVITY_INTERVAL
     allow_token_in_url: bool = False
@@ -107,6 +109,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         default_url=environ.get("JUPYTERHUB_DEFAULT_URL", ""),
         service_url=environ.get("JUPYTERHUB_SERVICE_URL", ""),
         public_url=environ.get("JUPYTERHUB_PUBLIC_URL", ""),
+        memory_limit=environ.get("MEM_LIMIT", ""),
+        cpu_limit=environ.get("CPU_LIMIT", ""),
         activity_url=environ.get("JUPYTERHUB_ACTIVITY_URL", ""),
         activity_interval=_seconds(environ, "JUPYTERHUB_ACTIVITY_INTERVAL"),
         allow_token_in_url=_flag(environ, "JUPYTERHUB_ALLOW_TOKEN_IN_URL", default=False),
