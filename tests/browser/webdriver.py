@@ -89,6 +89,11 @@ class Browser:
     def type_into(self, selector: str, text: str) -> None:
         self._ask("POST", f"element/{self._find(selector)}/value", text=text)
 
+    def press(self, key: str) -> None:
+        """Strike a key, by its code point: https://www.w3.org/TR/webdriver2/#keyboard-actions"""
+        strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        self._ask("POST", "actions", actions=[{"type": "key", "id": "keys", "actions": strokes}])
+
     def resize(self, width: int, height: int) -> None:
         """Emulate a screen: a window has a minimal width that a phone has not."""
         self._devtools(
@@ -97,9 +102,10 @@ class Browser:
         )
 
     def prefer(self, scheme: str) -> None:
-        """Ask for light or dark pages."""
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        self._devtools("Emulation.setEmulatedMedia", {"features": [feature]})
+        """Ask for light or dark pages, and for ones that hold still to be looked at."""
+        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        self._devtools("Emulation.setEmulatedMedia", {"features": features})
 
     def picture(self, name: str) -> None:
         """Keep a screenshot as artefacts/NAME.png."""
@@ -153,12 +159,18 @@ def chromedriver() -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def open_browser(driver: httpx.Client, pictures: Path) -> Iterator[Browser]:
-    """A fresh profile; the browser and the profile are gone afterwards."""
+def open_browser(
+    driver: httpx.Client, pictures: Path, *, waits_for_pages: bool = True
+) -> Iterator[Browser]:
+    """A fresh profile; the browser and the profile are gone afterwards.
+
+    Without `waits_for_pages` one can look at a page that is still coming.
+    """
     with tempfile.TemporaryDirectory(prefix="unixspawner-browser.") as profile:
         options = {"args": [*CHROMIUM_ARGUMENTS, f"--user-data-dir={profile}"]}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options}
         wanted["goog:loggingPrefs"] = {"browser": "SEVERE"}
+        wanted["pageLoadStrategy"] = "normal" if waits_for_pages else "none"
         body = {"capabilities": {"alwaysMatch": wanted}}
         answer = driver.post("/session", json=body).json()["value"]
         assert "sessionId" in answer, answer
