@@ -7,8 +7,7 @@ further.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httptools
 
@@ -22,8 +21,7 @@ _CONTINUE = 100
 _VERSIONS = frozenset({"1.0", "1.1"})
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(NamedTuple):
     status: int
     headers: Headers
 

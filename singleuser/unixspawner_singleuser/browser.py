@@ -65,9 +65,9 @@ class RequestBody:
 class Answer:
     """The way back to the browser, and how far it has come."""
 
-    def __init__(self, send: Send, kind: str) -> None:
+    def __init__(self, send: Send, prefix: str) -> None:
         self._send = send
-        self._start, self._body = f"{kind}.start", f"{kind}.body"
+        self._start, self._body = prefix + "http.response.start", prefix + "http.response.body"
         self.started = False
         self.complete = False
         self.may_end_anywhere = False  # a stream of events, which has no last one
@@ -144,9 +144,9 @@ class Browser:
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, empty: bool) -> None:
-        kind = "http.response" if scope["type"] == "http" else "websocket.http.response"
+        prefix = "" if scope["type"] == "http" else "websocket."
         self.body = RequestBody(receive, empty=empty)
-        self.answer = Answer(send, kind)
+        self.answer = Answer(send, prefix)
         self.interrupt = Interruption(self.answer)
         self._departure = Departure(self.body, scope["extensions"][LEFT_KEY], self.interrupt)
 
@@ -165,6 +165,8 @@ class Browser:
         trace: TracebackType | None,
     ) -> bool:
         self._departure.ignore()
+        if error is None:
+            return False
         if isinstance(error, ClientGoneError):
             return True
         if isinstance(error, asyncio.CancelledError):

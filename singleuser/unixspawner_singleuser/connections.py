@@ -1,4 +1,4 @@
-"""What the kernel knows about a connection and asyncio does not tell.
+"""A connection that changes hands, and what the kernel knows about one and asyncio does not tell.
 
 Run as the person signed in. A transport that fails to write gives up what it has not read yet, and
 one that reads nothing for a while does not notice that nobody is at the other end.
@@ -9,9 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from typing import NamedTuple
 
+# Where our own HTTP server leaves, in the ASGI scope, a function that returns the Wire of a
+# connection that has been accepted as a WebSocket.
+TAKE_KEY = "unixspawner.take"
 _PIECE = 64 * 1024
 _ENOUGH = 1024 * 1024
+
+
+class Wire(NamedTuple):
+    """A connection that its protocol has let go of, and what had arrived on it by then."""
+
+    transport: asyncio.Transport
+    early: bytes
 
 
 def left_behind(transport: asyncio.BaseTransport) -> bytes:

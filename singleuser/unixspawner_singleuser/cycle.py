@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -57,15 +57,13 @@ class Cycle(RequestResponseCycle):
         if self.waiting_for_100_continue and self.more_body:
             self.keep_alive = False  # the body may never come: what does would be anything
         self.waiting_for_100_continue = False
-        pieces = [STATUS_LINE[message["status"]]]
-        closes = False
+        pieces, closes = [STATUS_LINE[message["status"]], *_lines(message["headers"])], False
         for name, value in message["headers"]:
             if name == b"content-length":
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
             elif name == b"connection":
                 closes = closes or b"close" in value.lower()
-            pieces.append(_line(name, value))
         self.keep_alive = self.keep_alive and not closes
         if not self.keep_alive and not closes:
             pieces.append(b"connection: close\r\n")
@@ -147,15 +145,15 @@ class WebSocketCycle(Cycle):
             raise RuntimeError("The handshake has been answered already.")
         self.response_started = self.response_complete = True
         if not self.disconnected:
-            lines = [_line(name, value) for name, value in (*UPGRADE, *headers)]
+            lines = _lines((*UPGRADE, *headers))
             self.transport.write(STATUS_LINE[SWITCHING] + b"".join(lines) + b"\r\n")
 
 
-def _line(name: bytes, value: bytes) -> bytes:
-    line = name + b": " + value
-    if _UNSENDABLE.search(line):
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    lines = [name + b": " + value for name, value in headers]
+    if _UNSENDABLE.search(b"".join(lines)):
         raise RuntimeError("A header holds a control character.")
-    return line + b"\r\n"
+    return [line + b"\r\n" for line in lines]
 
 
 def _chunk(data: bytes) -> bytes:

@@ -8,12 +8,14 @@ Anything else that it answers is passed on as the answer it is, and nothing afte
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
 from .activity import Activity
 from .answers import AnswerHead
 from .browser import Browser
+from .connections import TAKE_KEY
 from .errors import UpstreamUnavailableError
 from .exchanges import Exchanges
 from .relay import answer_headers, relay
@@ -21,7 +23,9 @@ from .rewriting import Place
 from .upstream_http import UpstreamConnection, request_head
 from .upstreams import Errand, Upstreams
 from .websocket_handshake import SWITCHING, UPGRADE, has_extensions, what_is_wrong
-from .websocket_tunnel import TAKE_KEY, Tunnel
+
+if TYPE_CHECKING:
+    from .websocket_tunnel import Tunnel
 
 HANDSHAKE_TIMEOUT = 30.0
 
@@ -62,6 +66,8 @@ class WebSocketForwarder:
         scope: Scope,
         send: Send,
     ) -> Tunnel:
+        from .websocket_tunnel import Tunnel  # not at start
+
         wrong = what_is_wrong(errand.headers, head.headers)
         if wrong:
             raise UpstreamUnavailableError(wrong)

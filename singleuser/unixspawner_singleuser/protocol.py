@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from .browser import LEFT_KEY
-from .connections import nobody_is_there
+from .connections import TAKE_KEY, Wire, nobody_is_there
 from .cycle import Cycle, WebSocketCycle
 from .websocket_handshake import (
     VERSION,
@@ -31,7 +31,6 @@ from .websocket_handshake import (
     is_wanted,
     offered_protocols,
 )
-from .websocket_tunnel import TAKE_KEY, Wire
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, HTTPScope
@@ -114,15 +113,17 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        self._count(url)
+        self._count(len(url))
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(name)
-        self._count(value)
+        self._count(len(name) + len(value))
         # A trailer would otherwise still join the headers of a request that has been let in.
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            self.headers.append((name, value))
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body = False, True
@@ -273,8 +274,8 @@ class StrictProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _count(self, piece: bytes) -> None:
-        self._head_size += len(piece)
+    def _count(self, size: int) -> None:
+        self._head_size += size
         if self._head_size > MAX_HEAD:
             raise ValueError("the head is too long")
 

@@ -12,9 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from .answers import AnswerHead, AnswerReader
-from .connections import left_behind
+from .connections import Wire, left_behind
 from .errors import UpstreamUnavailableError
-from .websocket_tunnel import Wire
 
 if TYPE_CHECKING:
     from .headers import Headers

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from .connections import left_behind, nobody_is_there
+from .connections import Wire, left_behind, nobody_is_there
 from .exchanges import CloseReason
 from .websocket_frames import Frames, close_frame
 
-# Where our own HTTP server leaves, in the ASGI scope, a function that returns the Wire of a
-# connection that has been accepted as a WebSocket.
-TAKE_KEY = "unixspawner.take"
 # How long either side may take to answer the end of a conversation with its own, and how long one
 # that is still reading what the other had said may pause in it.
 LINGER = 3.0
@@ -31,14 +27,6 @@ LOOK_EVERY = 5.0
 GOING_AWAY = 1001
 PROTOCOL_ERROR = 1002
 BAD_GATEWAY = 1014
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """A connection that its protocol has let go of, and what had arrived on it by then."""
-
-    transport: asyncio.Transport
-    early: bytes
 
 
 class Tunnel:

@@ -25,7 +25,8 @@ from tests.unit.singleuser.raw_websocket import (
     sent,
 )
 
-from unixspawner_singleuser.websocket_tunnel import Tunnel, Wire
+from unixspawner_singleuser.connections import Wire
+from unixspawner_singleuser.websocket_tunnel import Tunnel
 
 PIECE = frame(BINARY, b"x" * 65536)
 PUSHED = sent(BINARY, b"x" * 65536)
