@@ -18,6 +18,7 @@ from .catalogue import DEFAULT_DIRECTORY
 from .catalogue_files import ROOT_ALONE, Shelf, Trusted
 from .errors import ConfigurationError
 from .pages import UNPROTECTED
+from .patient_log import PatientHandler
 from .serve import bound_listener, inherited_listener, run
 from .settings import Settings, bind_address, for_development, from_environment
 
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return check(options.apps, _trusted(options), as_json=options.json)
     logging.basicConfig(
-        stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO
+        handlers=[PatientHandler(sys.stderr.fileno())],
+        format="%(asctime)s %(levelname)s %(message)s",
+        level=logging.INFO,
     )
     # At lower levels these write down headers and addresses, tokens included.
     for name in ("uvicorn.error", "httpx", "httpcore", "asyncio"):

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from tests.system.accounts import Account, Accounts, changed
+from tests.system.accounts import Account, Accounts, changed, end_processes
 from tests.system.applications import (
     FOLDER,
     Shelf,
@@ -348,7 +348,7 @@ def zombies(host: Host, account: str) -> list[str]:
 def test_no_zombie_stays(host: Host, apps: Shelf, alice: Browserless) -> None:
     with apps.program("lab"):
         ask(alice, "alice", "lab/?children=5")
-        assert len(zombies(host, "alice")) == 5
+        wait_for("five that have ended", lambda: len(zombies(host, "alice")) == 5)
         pid = facts(alice, "alice", "lab/")["pid"]
         host.run("kill", "-KILL", str(pid))
         assert facts(alice, "alice", "lab/")["pid"] != pid
@@ -396,3 +396,52 @@ def test_a_home_that_takes_no_log_still_gets_the_application(
             r".*/unixspawner-applications-\w+/application.lab.log", process.output[1]
         )
         assert "into&lt;/b&gt; its log" in alice.go("user/alice/apps/-/lab/log").text
+
+
+@contextmanager
+def home_that_can_hang(host: Host, account: Account) -> Iterator[None]:
+    """A file system of its own below the home, for logs; writing there can be made to hang."""
+    image = host.run("mktemp", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
+    folder = f"{account.home}/.local"
+    try:
+        host.run("truncate", "-s", "16M", image)
+        host.run("mkfs.ext4", "-q", image)
+        host.as_account(account.name, "mkdir", "-p", folder)
+        mounted = host.run("mount", "-o", "loop", image, folder, check=False)
+        if mounted.status != 0:
+            pytest.skip(f"this machine mounts no file as a file system: {mounted.err}")
+        try:
+            host.run("chown", f"{account.name}:", folder)
+            yield
+        finally:
+            host.run("fsfreeze", "--unfreeze", folder, check=False)
+            end_processes(host, account.name)
+            host.run("umount", folder)
+    finally:
+        host.run("rm", image)
+
+
+def test_a_home_that_hangs_neither_stops_the_server_nor_the_application(
+    host: Host, apps: Shelf, accounts: Accounts, browser: OpenBrowser, administrator: Browserless
+) -> None:
+    folder = f"{accounts.alice.home}/.local"
+    with home_that_can_hang(host, accounts.alice), apps.program("lab"), apps.program("other"):
+        alice = browser()
+        alice.sign_in(accounts.alice)
+        facts(alice, "alice", "other/")
+        host.run("fsfreeze", "--freeze", folder)
+        with ThreadPoolExecutor(1) as pool:
+            starts = pool.submit(facts, alice, "alice", "lab/")
+            while not starts.done():
+                # All the while everything else is answered at once.
+                began = time.monotonic()
+                assert ask(alice, "alice", "other/").status_code == 200
+                assert alice.go("user/alice/apps/").status_code == 200
+                assert time.monotonic() - began < 3
+        assert starts.result()["target"] == "/"
+        log = alice.go("user/alice/apps/-/lab/log").text
+        assert "into&lt;/b&gt; its log" in log
+        host.run("fsfreeze", "--unfreeze", folder)
+        administrator.go("hub/home")
+        administrator.stop("alice")
+        wait_for("the end", lambda: not processes_of(host, "alice"))

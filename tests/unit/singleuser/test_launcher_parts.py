@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from unixspawner_singleuser.application_logs import (
     readable_lines,
 )
 from unixspawner_singleuser.patience import MAX_STUCK, in_thread, in_time
+from unixspawner_singleuser.patient_log import MAX_WAITING, PatientHandler
 from unixspawner_singleuser.placeholders import NAMES, filled, first_unknown, mentions
 from unixspawner_singleuser.runtime_directory import STEM, RuntimeDirectory
 
@@ -219,6 +221,53 @@ async def test_nobody_hears_of_what_ends_too_late() -> None:
     waiting.cancel()
     await asyncio.wait([waiting])
     release.set()
+
+
+# The server's own log
+
+
+def logger_on(descriptor: int) -> tuple[logging.Logger, PatientHandler]:
+    logger, handler = logging.Logger("test"), PatientHandler(descriptor)
+    logger.addHandler(handler)
+    return logger, handler
+
+
+def test_what_cannot_be_written_is_counted_and_holds_nobody_up() -> None:
+    read, write = os.pipe()
+    logger, handler = logger_on(write)
+    filling = b"x" * 4096
+    os.set_blocking(write, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(write, filling)
+    os.set_blocking(write, True)
+    for number in range(MAX_WAITING + 7):
+        logger.warning("line %d", number)
+    began = time.monotonic()
+    handler.flush()
+    assert time.monotonic() - began < 5
+    with open(read, "rb", buffering=0) as pipe:
+        text = b""
+        while b"line 1\n" not in text:
+            text += pipe.read(4096)
+        logger.warning("later")
+        while b"later\n" not in text:
+            text += pipe.read(4096)
+    said = text.lstrip(b"x").decode().splitlines()
+    assert [line for line in said if line.startswith("line")] == [
+        f"line {number}" for number in range(MAX_WAITING)
+    ]
+    assert "7 lines of this log were lost." in said
+    handler.flush()
+    os.close(write)
+
+
+def test_a_log_on_a_full_disk_is_no_error() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    logger, handler = logger_on(full)
+    logger.warning("lost")
+    handler.flush()
+    os.close(full)
 
 
 # Processes

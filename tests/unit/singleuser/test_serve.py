@@ -110,6 +110,21 @@ def test_its_log_is_quiet_about_secrets(directory: Path) -> None:
     assert "secret-of-this-server" not in log
 
 
+def test_a_log_that_nobody_reads_holds_nobody_up(directory: Path) -> None:
+    with serving(directory) as process:
+        assert process.stderr is not None
+        # A pipe takes so many bytes; a home directory that hangs takes none at all.
+        write_end = os.open(f"/proc/{process.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(write_end, b"x" * 4096)
+        os.close(write_end)
+        for number in range(20):
+            assert ask(directory, f"{PREFIX}oauth_callback?error=e&n={number}").status == 400
+        process.terminate()
+        assert process.wait(10) == 0
+
+
 def test_a_bad_file_is_logged_and_does_not_stop_it(directory: Path) -> None:
     (directory / "notes.toml").write_text('title = "Notes"\nport = 1\n')
     with serving(directory) as process:
