@@ -166,7 +166,10 @@ def open_browser(
 
     Without `waits_for_pages` one can look at a page that is still coming.
     """
-    with tempfile.TemporaryDirectory(prefix="unixspawner-browser.") as profile:
+    with tempfile.TemporaryDirectory(
+        prefix="unixspawner-browser.",
+        ignore_cleanup_errors=True,  # Chromium may still write as it goes
+    ) as profile:
         options = {"args": [*CHROMIUM_ARGUMENTS, f"--user-data-dir={profile}"]}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options}
         wanted["goog:loggingPrefs"] = {"browser": "SEVERE"}

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from jupyterhub._data import DATA_FILES_PATH
+from tests.unit.docs import documents
+from traitlets.config.loader import PyFileConfigLoader
 
 from unixspawner_admin import paths, wanted
 from unixspawner_admin.context import Context
@@ -228,3 +230,19 @@ def test_every_page_is_installed() -> None:
     installed = {file.path: file.content for file in wanted.configuration(context)}
     for name in NAMES:
         assert installed[paths.TEMPLATES / name] == (OURS / name).read_bytes()
+
+
+def test_the_example_of_the_docs_gives_the_site_its_name(tmp_path: Path) -> None:
+    """In a file of jupyterhub_config.d, read in between as jupyterhub_config.py reads it."""
+    text = (ROOT / "config/jupyterhub_config.py").read_text("utf-8")
+    own = [line for line in text.splitlines() if "template_vars" in line and line.startswith("c.")]
+    assert len(own) == 2
+    section = documents.section(documents.read("docs/administrators.md"), "## Pages")
+    addition, main = tmp_path / "50-pages.py", tmp_path / "main.py"
+    addition.write_text(re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0])
+    begin = "c = get_config()\nmachine = 'alpha'"
+    main.write_text("\n".join([begin, own[0], f"load_subconfig({str(addition)!r})", own[1]]))
+    told = PyFileConfigLoader(str(main)).load_config().JupyterHub.template_vars
+    assert told.keys() == {"machine", "site", "announcement"}
+    assert told["machine"] == "alpha"
+    assert f"Sign in to {told['site']}" in rendered("login.html", **told)
