@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 MAX_AGE = 30 * 86400.0
+MAX_LENGTH = 4096  # what a browser keeps for one cookie
 _PURPOSE = b"unixspawner signed cookies 1"
 
 
@@ -39,15 +40,21 @@ class Signer:
         body = f"{int(self._clock())}.{_encode(value.encode())}"
         return f"{body}.{self.mac(name, body)}"
 
-    def verify(self, name: str, signed: str) -> str | None:
-        """The value, or None when it was not made here for this name in the last 30 days."""
+    def verify(self, name: str, signed: str, max_age: float = MAX_AGE) -> str | None:
+        """The value, or None when it was not made here for this name in the last `max_age` s."""
+        if len(signed) > MAX_LENGTH:
+            return None
         body, _, mac = signed.rpartition(".")
         if not hmac.compare_digest(mac.encode(), self.mac(name, body).encode()):
             return None
         issued, _, value = body.partition(".")
-        if not 0 <= self._clock() - int(issued) <= MAX_AGE:
+        if not 0 <= self._clock() - int(issued) <= max_age:
             return None
         return _decode(value).decode()
+
+    def derive(self, purpose: str, text: str) -> str:
+        """A secret of 43 characters that only this server can make again from `text`."""
+        return self._mac(purpose, text)
 
     def _mac(self, name: str, body: str) -> str:
         message = f"{len(name)}:{name}:{body}".encode()
