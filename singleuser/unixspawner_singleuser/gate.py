@@ -24,7 +24,7 @@ from .settings import Settings
 from .signin import SignIn
 from .signing import Signer
 from .visitors import Visitor
-from .xsrf import cookie_is_current, is_demanded, is_presented, token_for
+from .xsrf import cookie_is_current, is_demanded, is_presented, token_for, without_token
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,8 @@ class Gate:
         scope[SESSION_KEY] = session
         send.headers.extend((b"set-cookie", cookie) for cookie in self._cookies(request, session))
         self._activity.note()
-        await self._gateway.handle(request, session, scope, receive, send)
+        passed_on = without_token(self._signer, request, session)
+        await self._gateway.handle(passed_on, session, scope, receive, send)
         return None
 
     async def _session(self, request: Incoming) -> Session | None:

@@ -6,12 +6,14 @@ two Set-Cookie lines into one. https://datatracker.ietf.org/doc/html/rfc9110#sec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
 from .account import Account
 from .cookies import XSRF_COOKIE
+from .impersonation import speaks_for_identity
 from .request import HeaderList
 from .rewriting import Place, location, set_cookie
 
@@ -30,59 +32,48 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-# What proxies of all kinds use to tell an application who is there. Only ours may say it.
-_IDENTITY_NAMES = frozenset(
-    {
-        b"remote-user",
-        b"remote-groups",
-        b"remote-name",
-        b"remote-email",
-        b"proxy",  # becomes HTTP_PROXY in CGI programs: https://httpoxy.org/
-        b"x-user",
-        b"x-username",
-        b"x-webauth-user",
-        b"x-authenticated-user",
-        b"x-forwarded-access-token",
-        b"x-forwarded-email",
-        b"x-forwarded-groups",
-        b"x-forwarded-preferred-username",
-        b"x-forwarded-prefix",
-        b"x-forwarded-uid",
-        b"x-script-name",
-    }
-)
-_IDENTITY_STEMS = (
-    b"x-forwarded-user",
-    b"x-forwarded-visitor",
-    b"x-auth-request-",
-    b"x-remote-",
-    b"x-unixspawner-",
-)
 # Clear-Site-Data deletes our cookies, Service-Worker-Allowed lets a script answer for the hub.
 _NOT_ANSWERED = HOP_BY_HOP | {
     b"clear-site-data",
     b"service-worker-allowed",
     b"x-jupyterhub-version",
 }
-_NOT_FORWARDED = HOP_BY_HOP | {b"expect", b"host", b"authorization", b"cookie"}
-_HUB_COOKIES = ("jupyterhub-", "__Host-jupyterhub-")
+_NOT_FORWARDED = HOP_BY_HOP | {b"expect"}
+# Without these an application would read the request differently from us, whatever Connection says.
+_FRAMING = frozenset({b"content-length", b"host"})
+_LOOKED_INTO = frozenset({b"cookie", b"authorization", b"referer"})
+_SECRET_PARAMETERS = re.compile(rb"[?&](?:token|_xsrf)=")
+_NO_NAME = "= \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0"
+_HUB_COOKIES = ("jupyterhub-", "__host-", "__secure-jupyterhub-")
 
 
 def request_headers(
     headers: HeaderList, *, session_cookie: str, authorization_used: bool
 ) -> Headers:
     """What an application may see of a request, without the identity, which is added last."""
-    dropped = _NOT_FORWARDED | named_by_connection(headers)
+    dropped = _NOT_FORWARDED
+    named = named_by_connection(headers)
+    if named:
+        dropped |= named - _FRAMING
+    if authorization_used:
+        dropped |= {b"authorization"}
     kept: Headers = []
     for name, value in headers:
-        if name in {b"host", b"authorization", b"cookie"}:
-            if name == b"cookie":
-                value = application_cookies(value, session_cookie)
-            if value and not (name == b"authorization" and authorization_used):
-                kept.append((name, value))
-        elif name not in dropped and not speaks_for_identity(name):
-            kept.append((name, value))
+        if name in dropped or speaks_for_identity(name):
+            continue
+        if name in _LOOKED_INTO:
+            value = _looked_into(name, value, session_cookie)
+            if not value:
+                continue
+        kept.append((name, value))
     return kept
+
+
+def _looked_into(name: bytes, value: bytes, session_cookie: str) -> bytes:
+    """What is left of a value that may hold a secret of ours."""
+    if name == b"cookie":
+        return application_cookies(value, session_cookie)
+    return _plain_referer(value) if name == b"referer" else value
 
 
 def response_headers(headers: Headers, place: Place, hosts: frozenset[bytes]) -> Headers:
@@ -97,7 +88,7 @@ def response_headers(headers: Headers, place: Place, hosts: frozenset[bytes]) ->
         if name in dropped:
             continue
         if name == b"set-cookie":
-            if is_hub_cookie(_cookie_name(value), place.session_cookie):
+            if is_hub_cookie(_cookie_name(value.partition(b";")[0]), place.session_cookie):
                 continue
             value = set_cookie(value, place)
         elif name == b"location":
@@ -127,24 +118,6 @@ def named_by_connection(headers: Sequence[tuple[bytes, bytes]]) -> frozenset[byt
     return frozenset(name.strip().lower() for name in b",".join(listed).split(b",")) - {b""}
 
 
-def speaks_for_identity(name: bytes) -> bool:
-    """CGI and WSGI turn - into _, so both spellings reach an application as one."""
-    return _speaks_for_identity(name) if len(name) <= 64 else _judge_identity(name)
-
-
-def _judge_identity(name: bytes) -> bool:
-    plain = name.lower().replace(b"_", b"-")
-    return (
-        plain in _IDENTITY_NAMES
-        or plain.startswith(_IDENTITY_STEMS)
-        or (b"_" in name and plain.startswith((b"x-forwarded-", b"forwarded", b"x-real-")))
-    )
-
-
-# The same few names come with every request.
-_speaks_for_identity = lru_cache(maxsize=512)(_judge_identity)
-
-
 @lru_cache(maxsize=64)
 def application_cookies(header: bytes, session_cookie: str) -> bytes:
     """The Cookie header without the hub's cookies and ours."""
@@ -154,10 +127,15 @@ def application_cookies(header: bytes, session_cookie: str) -> bytes:
 
 
 def is_hub_cookie(name: str, session_cookie: str) -> bool:
+    """In any case: not every program takes names as exactly as browsers do.
+
+    `__Host-` cookies are for the whole site by definition, so none belongs to an application.
+    """
+    name = name.lower()
     return (
         name == XSRF_COOKIE
         or name.startswith(_HUB_COOKIES)
-        or (bool(session_cookie) and name.startswith(session_cookie))
+        or (bool(session_cookie) and name.startswith(session_cookie.lower()))
     )
 
 
@@ -166,8 +144,17 @@ def first(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
 
 
 def _cookie_name(pair: bytes) -> str:
-    """Browsers send a cookie without a name as its bare value, so `=_xsrf=1` is `_xsrf` as well."""
-    return pair.lstrip(b"= \t").partition(b"=")[0].strip().decode("latin-1")
+    """The name under which any program could find it.
+
+    Browsers send a cookie without a name as its bare value, so `=_xsrf=1` is `_xsrf` as well. Some
+    programs strip more than blanks: what Python takes for white space goes up to \\xa0.
+    """
+    return pair.decode("latin-1").lstrip(_NO_NAME).partition("=")[0].strip()
+
+
+def _plain_referer(value: bytes) -> bytes:
+    """The address of the page before, without its query when that holds a token of ours."""
+    return value.partition(b"?")[0] if _SECRET_PARAMETERS.search(value) else value
 
 
 def _printable(text: str) -> bytes:

@@ -23,6 +23,7 @@ REQUEST_KEY = "unixspawner.request"
 SESSION_KEY = "unixspawner.session"
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DOT_SEGMENTS = frozenset({".", ".."})
+_BLANKS = " \t"  # what RFC 6265 takes for white space, and Python has more
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,9 @@ def read_cookies(headers: tuple[bytes, ...]) -> Mapping[str, list[str]]:
     cookies: dict[str, list[str]] = {}
     for header in headers:
         for pair in header.decode("latin-1").split(";"):
-            name, separator, value = pair.strip().partition("=")
+            name, separator, value = pair.partition("=")
             if separator:
-                cookies.setdefault(name.strip(), []).append(value.strip().strip('"'))
+                cookies.setdefault(name.strip(_BLANKS), []).append(value.strip(_BLANKS).strip('"'))
     return cookies
 
 
