@@ -12,6 +12,8 @@ import os
 import pwd
 from dataclasses import dataclass
 
+from .errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -33,6 +35,14 @@ def current_account() -> Account:
     gids = sorted({os.getgid(), *os.getgroups()})
     groups = tuple(_group_name(gid) for gid in gids)
     return Account(name=name, uid=uid, home=home, groups=groups, shell=shell)
+
+
+def uid_of(name: str) -> int:
+    """Raises ConfigurationError when there is no such account."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise ConfigurationError(f"There is no account {name} on this machine.") from None
 
 
 def _group_name(gid: int) -> str:

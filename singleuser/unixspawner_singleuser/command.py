@@ -11,8 +11,9 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
-from .account import current_account
+from .account import current_account, uid_of
 from .app import build
 from .catalogue import DEFAULT_DIRECTORY
 from .catalogue_files import ROOT_ALONE, Shelf, Trusted
@@ -60,6 +61,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="unixspawner_singleuser", description=__doc__.partition("\n")[0] if __doc__ else None
     )
     parser.add_argument("--fd", type=int, help="serve on this inherited listening Unix socket")
+    parser.add_argument(
+        "--hub-account", metavar="NAME", help="ask nobody but a hub that runs as this account"
+    )
     parser.add_argument("--apps", default=DEFAULT_DIRECTORY, help="directory of *.toml files")
     parser.add_argument(
         "--dev", action="store_true", help="on 127.0.0.1, without hub and without any sign-in"
@@ -73,9 +77,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    if not options.dev:
-        return from_environment(os.environ)
-    return for_development(current_account().name, os.environ)
+    if options.dev:
+        return for_development(current_account().name, os.environ)
+    settings = from_environment(os.environ)
+    if not options.hub_account:
+        return settings
+    return replace(settings, hub_uid=uid_of(options.hub_account))
 
 
 def _trusted(options: argparse.Namespace) -> Trusted:

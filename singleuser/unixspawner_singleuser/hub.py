@@ -1,7 +1,11 @@
 """Questions to the hub's API: who holds a token, a token for a code, activity, version.
 
-Run as the person signed in. httpx is imported with the first question, not at start: a hub that
-only checks our health should not wait for it. The hub's answers are parsed here and nowhere else.
+Run as the person signed in, with that person's rights. Where the hub is comes from the hub itself,
+and one that was broken into could name any socket that the person may open, a container engine's
+perhaps. So nothing is sent before the kernel has said that the hub's account listens there.
+
+httpx is imported with the first question, not at start: a hub that only checks our health should
+not wait for it. The hub's answers are parsed here and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,9 +15,10 @@ import json
 import logging
 import socket
 import ssl
+import struct
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 from .errors import ConfigurationError, HubUnavailableError, LoginRefusedError
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT = 20.0
+_CONNECTED = "connection.connect_unix_socket.complete"  # httpx tells it before it sends anything
+_UCRED = struct.Struct("iII")  # pid, uid and gid: SO_PEERCRED in unix(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,10 @@ class Hub:
         self._settings = settings
         self._address = HubAddress.parse(settings.api_url)
         self._opened: httpx.AsyncClient | None = None
+        if settings.hub_uid is not None and self._address.socket_path is None:
+            raise ConfigurationError(
+                "JUPYTERHUB_API_URL must name a Unix socket: on a port nobody can tell who listens."
+            )
 
     async def visitor(self, token: str) -> Visitor | None:
         """The holder of a token, None when the hub knows nobody. Raises HubUnavailableError."""
@@ -141,13 +152,29 @@ class Hub:
             headers["Content-Type"] = content_type
         try:
             response = await self._client().request(
-                method, self._address.url + path, content=body, headers=headers
+                method,
+                self._address.url + path,
+                content=body,
+                headers=headers,
+                extensions={"trace": self._check_listener},
             )
         except (httpx.HTTPError, OSError) as error:
             # The class alone: an error's text may hold the URL or a header.
             raise HubUnavailableError(f"no answer from the hub ({type(error).__name__})") from None
         version = response.headers.get("X-JupyterHub-Version", "")
         return Answer(response.status_code, response.content, version)
+
+    async def _check_listener(self, event: str, told: dict[str, Any]) -> None:
+        """See https://www.encode.io/httpcore/extensions/ for what is told when."""
+        if event != _CONNECTED or self._settings.hub_uid is None:
+            return
+        stream = told["return_value"]
+        raw = stream.get_extra_info("socket").getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size
+        )
+        if _UCRED.unpack(raw)[1] != self._settings.hub_uid:
+            await stream.aclose()
+            raise HubUnavailableError("somebody else than the hub listens on the hub's socket")
 
     def _client(self) -> httpx.AsyncClient:
         if self._opened is None:

@@ -48,6 +48,7 @@ class Settings:
     hub_prefix: str = "/hub/"
     hub_host: str = ""  # only set when JupyterHub gives each person a subdomain
     api_url: str = ""
+    hub_uid: int | None = None  # who must listen there; not from the environment
     api_token: str = field(default="", repr=False)
     client_id: str = ""
     callback_url: str = ""

@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 
 import pytest
 from tests.unit.singleuser.fakes import ACCESS, FakeHub, environment, settings
+from tests.unit.singleuser.incoming import Clock, incoming
 
 from unixspawner_singleuser import pages
 from unixspawner_singleuser.activity import Activity, iso_timestamp
 from unixspawner_singleuser.cookies import session_cookie
 from unixspawner_singleuser.errors import ConfigurationError, HubUnavailableError
-from unixspawner_singleuser.headers import application_cookies, speaks_for_identity
+from unixspawner_singleuser.headers import application_cookies
 from unixspawner_singleuser.hub import Hub, HubAddress, check_hub
-from unixspawner_singleuser.logins import MAX_PENDING, Logins, local_url
-from unixspawner_singleuser.request import Incoming, path_below, read_cookies, read_request
+from unixspawner_singleuser.logins import local_url
+from unixspawner_singleuser.request import path_below, read_cookies
 from unixspawner_singleuser.sessions import MAX_ENTRIES, Credential, VisitorCache
 from unixspawner_singleuser.settings import CookieOptions, decoded_segments, from_environment
 from unixspawner_singleuser.signing import Signer, derive_key
 from unixspawner_singleuser.visitors import Visitor, may_access, parse_visitor
-
-
-def incoming(path: str = "/@/my%20lab/user/alice/", **headers: str) -> Incoming:
-    raw, _, query = path.partition("?")
-    return read_request(
-        {
-            "type": "http",
-            "method": "GET",
-            "raw_path": raw.encode(),
-            "query_string": query.encode(),
-            "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
-        },
-        decoded_segments("/@/my%20lab/user/alice/"),
-    )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize(
@@ -136,29 +114,6 @@ def test_the_key_is_the_same_for_the_same_start_and_never_the_token() -> None:
     assert derive_key("") != derive_key("")
 
 
-def test_a_login_expires_and_logins_are_bounded(directory: Path) -> None:
-    clock = Clock()
-    logins = Logins(settings(directory), Signer(b"k"), clock)
-    url, (cookie,) = logins.begin(incoming())
-    state = re.findall(r"[?&]state=([^&]+)", url)[0]
-    request = incoming(cookie=cookie.decode().partition(";")[0])
-    clock.now += 601
-    assert logins.finish(request, state) is None
-    for _ in range(MAX_PENDING + 10):
-        logins.begin(incoming())
-    assert len(logins._pending) == MAX_PENDING
-
-
-def test_cookies_of_logins_do_not_pile_up(directory: Path) -> None:
-    logins = Logins(settings(directory), Signer(b"k"))
-    jar: list[str] = []
-    for _ in range(11):
-        _, cookies = logins.begin(incoming(cookie="; ".join(jar)))
-        cleared = [c for c in cookies if b"Max-Age=0" in c]
-        jar.append(cookies[-1].decode().partition(";")[0])
-    assert len(cleared) == 10
-
-
 @pytest.mark.parametrize("host_prefix", ["0", "1"])
 def test_the_session_cookie_follows_the_settings(directory: Path, host_prefix: str) -> None:
     configured = settings(
@@ -206,29 +161,6 @@ def test_the_api_is_found_on_a_socket_or_on_tcp() -> None:
     for bad in ("https://x/", "http+unix://relative/hub/api", "http:///x", "file:///x"):
         with pytest.raises(ConfigurationError):
             HubAddress.parse(bad)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "X-Forwarded-User",
-        "x_forwarded_user",
-        "X-Forwarded_Groups",
-        "REMOTE_USER",
-        "x-remote-anything",
-        "x-auth-request-email",
-        "x_forwarded_for",
-        "x-forwarded-user-id",
-        "proxy",
-    ],
-)
-def test_these_headers_speak_for_identity(name: str) -> None:
-    assert speaks_for_identity(name.encode())
-
-
-@pytest.mark.parametrize("name", ["x-forwarded-for", "x-forwarded-proto", "user-agent", "x_custom"])
-def test_these_do_not(name: str) -> None:
-    assert not speaks_for_identity(name.encode())
 
 
 def test_cookies_are_read_and_filtered_by_name() -> None:
