@@ -13,6 +13,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from unixspawner.bounds import bound_http_server
+
 c = get_config()  # noqa: F821  given by JupyterHub
 
 ETC = Path("/etc/unixspawner")
@@ -52,6 +54,7 @@ if options["tls_cert"]:
 c.JupyterHub.hub_bind_url = unix_url(RUN / "hub.sock")
 c.JupyterHub.hub_connect_url = unix_url(RUN / "hub.sock")
 c.JupyterHub.hub_socket_mode = 0o666
+bound_http_server()
 
 # The proxy, from the same release, and the pid by which a hub finds one that was left over.
 c.ConfigurableHTTPProxy.command = [

@@ -27,7 +27,12 @@ from fastapi.responses import HTMLResponse, Response
 
 from .fastapi_caller import SignedIn
 from .peer import Caller, CallerMiddleware, Proof
-from .uvicorn_peer import PEER_PROTOCOLS, SocketInUseError, listen_for_everybody
+from .uvicorn_peer import (
+    PEER_PROTOCOLS,
+    SocketInUseError,
+    allow_many_connections,
+    listen_for_everybody,
+)
 
 _PAGE_FILES = files("unixspawner_backend") / "demo_page"
 _PAGE = Template((_PAGE_FILES / "page.html").read_text("utf-8"))
@@ -151,6 +156,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def serve_on_socket(path: str) -> None:
     """Serve until a signal ends us, then take the socket file away."""
+    allow_many_connections()
     listener = listen_for_everybody(path)
     config = uvicorn.Config(
         create_app(Proof.KERNEL), **PEER_PROTOCOLS, access_log=False, server_header=False

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
+from collections import Counter
 from contextlib import suppress
 from typing import Any, TypedDict, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from .peer import ASGIApp, with_peer
+from .peer import ASGIApp, peer_credentials, with_peer
+
+MAX_CONNECTIONS = 256  # of one account; its gateway keeps 64 and has one more per open WebSocket
 
 
 def _app_for(app: Any, transport: asyncio.BaseTransport) -> Any:
@@ -24,12 +28,43 @@ def _app_for(app: Any, transport: asyncio.BaseTransport) -> Any:
     return with_peer(cast(ASGIApp, app), transport.get_extra_info("socket"))
 
 
+class Held:
+    """The connections of each account: one account alone must not use up all descriptors."""
+
+    def __init__(self) -> None:
+        self._holder: dict[asyncio.BaseTransport, int] = {}
+        self._number: Counter[int] = Counter()
+
+    def admit(self, transport: asyncio.BaseTransport) -> bool:
+        """False when the account has its fill."""
+        uid = peer_credentials(transport.get_extra_info("socket")).uid
+        if self._number[uid] >= MAX_CONNECTIONS:
+            return False
+        self._holder[transport] = uid
+        self._number[uid] += 1
+        return True
+
+    def release(self, transport: asyncio.BaseTransport) -> None:
+        uid = self._holder.pop(transport, None)
+        if uid is not None:
+            self._number[uid] -= 1
+
+
+_held = Held()
+
+
 class PeerHTTPProtocol(H11Protocol):
     """HTTP/1.1; one instance for each connection, so the application is wrapped once for it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.app = _app_for(self.app, transport)
         super().connection_made(transport)
+        if not _held.admit(transport):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _held.release(self.transport)
+        super().connection_lost(exc)
 
 
 class PeerWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -38,6 +73,10 @@ class PeerWebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.app = _app_for(self.app, transport)
         super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _held.release(self.transport)
+        super().connection_lost(exc)
 
 
 class PeerProtocols(TypedDict):
@@ -52,6 +91,12 @@ PEER_PROTOCOLS: PeerProtocols = {
     "ws": PeerWebSocketProtocol,
     "proxy_headers": False,
 }
+
+
+def allow_many_connections() -> None:
+    """Takes as many descriptors as root allows: the usual 1024 are for programs that select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class SocketInUseError(Exception):

@@ -1,6 +1,8 @@
 // Preloaded into configurable-http-proxy (`node --import`): what it leaves open and we do not.
 
+import fs from "node:fs";
 import http from "node:http";
+import https from "node:https";
 
 import { ConfigurableProxy } from "./node_modules/configurable-http-proxy/lib/configproxy.js";
 
@@ -32,7 +34,19 @@ function guard(proxy) {
     proxy.on("proxyRes", (answer) => {
       for (const name of NOT_FOR_BROWSERS) delete answer.headers[name];
     });
+    keepConnections(proxy);
   }
+}
+
+// What a client says of its connection to us is not for hub and servers: `close` would have them
+// close after an early answer, which is then lost as in 1, and any other word there takes a header
+// of that name away.
+function keepConnections(proxy) {
+  const web = proxy.web;
+  proxy.web = (request, response, options, failed) => {
+    const headers = { ...proxy.options?.headers, ...options.headers, connection: "keep-alive" };
+    return web.call(proxy, request, response, { ...options, headers }, failed);
+  };
 }
 
 // 3. The hub logs an address, and believes X-Real-IP more than the proxy's own X-Forwarded-For.
@@ -52,3 +66,64 @@ process.prependListener("uncaughtException", (error) => {
     process.exit(1);
   }
 });
+
+// 5. Nobody is waited for without end, and no number of connections leaves the proxy without
+// descriptors for its own. What Node has by default would end an upload after five minutes and wait
+// for ever for one that stands still. The hub bounds what it reads itself (unixspawner/bounds.py).
+const HEAD = 20_000; // ms for a TLS handshake, and for the head of a request; saying nothing counts
+const REST = 10_000; // for what is missing of a request that has been answered
+const STANDSTILL = 120_000; // for a body that does not move
+const CHECK = 5_000;
+const OTHER_DESCRIPTORS = 200;
+
+const limits = {
+  headersTimeout: HEAD,
+  handshakeTimeout: HEAD,
+  requestTimeout: 0,
+  connectionsCheckingInterval: CHECK,
+  maxHeaderSize: 32 * 1024,
+};
+
+function descriptors() {
+  const line = /^Max open files +(\d+)/m.exec(fs.readFileSync("/proc/self/limits", "utf8"));
+  return line ? Number(line[1]) : 1024;
+}
+
+// Every connection that is accepted may need another one, to hub or server.
+const maxConnections = Math.max(50, Math.floor((descriptors() - OTHER_DESCRIPTORS) / 2));
+
+for (const module of [http, https]) {
+  const createServer = module.createServer;
+  module.createServer = (options, listener) => {
+    const [given, called] = typeof options === "function" ? [{}, options] : [options, listener];
+    const server = createServer({ ...given, ...limits }, called);
+    server.maxConnections = maxConnections;
+    return server;
+  };
+}
+
+// A request whose body is not there yet.
+function watch(request, response) {
+  let moved = request.socket.bytesRead;
+  const end = () => {
+    if (!request.complete) request.socket.destroy();
+  };
+  const standstill = setInterval(() => {
+    // Paused means that hub or server do not take it; that is theirs to decide.
+    if (request.socket.bytesRead === moved && !request.isPaused()) end();
+    moved = request.socket.bytesRead;
+  }, STANDSTILL);
+  request.once("end", () => clearInterval(standstill));
+  response.once("finish", () => {
+    if (!request.complete) setTimeout(end, REST).unref();
+  });
+  response.once("close", () => clearInterval(standstill));
+}
+
+const handleWeb = ConfigurableProxy.prototype.handleProxyWeb;
+
+ConfigurableProxy.prototype.handleProxyWeb = function (request, response) {
+  const { "content-length": length, "transfer-encoding": coding } = request.headers;
+  if (coding || Number(length) > 0) watch(request, response);
+  return handleWeb.call(this, request, response);
+};

@@ -13,7 +13,11 @@ from fastapi.responses import HTMLResponse
 
 from unixspawner_backend.fastapi_caller import SignedIn
 from unixspawner_backend.peer import CallerMiddleware
-from unixspawner_backend.uvicorn_peer import PEER_PROTOCOLS, listen_for_everybody
+from unixspawner_backend.uvicorn_peer import (
+    PEER_PROTOCOLS,
+    allow_many_connections,
+    listen_for_everybody,
+)
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 app.add_middleware(CallerMiddleware)  # 403 for whoever the kernel does not name
@@ -42,5 +46,6 @@ def write(caller: SignedIn, text: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    allow_many_connections()  # there are as many as people, times their tabs
     listener = listen_for_everybody(sys.argv[1])
     uvicorn.Server(uvicorn.Config(app, **PEER_PROTOCOLS)).run(sockets=[listener])

@@ -16,7 +16,7 @@ from unixspawner_mediator.protocol import PASSWORD, USER_NAME, AuthenticateReque
 from . import client
 from .client import AskError
 from .membership import is_member
-from .quiet import keep_secrets_out_of_the_log
+from .quiet import keep_the_log_quiet
 
 WRONG = (
     "Wrong user name or password. If you are sure of both, your account may be locked: "
@@ -48,7 +48,7 @@ class UnixAuthenticator(PAMAuthenticator):
     sudo_path = Unicode("/usr/bin/sudo", config=True, help="The sudo to use.")
 
     def __init__(self, **kwargs: Any) -> None:
-        keep_secrets_out_of_the_log()
+        keep_the_log_quiet()
         self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)
         super().__init__(**kwargs)
 
