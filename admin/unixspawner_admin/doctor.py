@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import accounts, applications, pam, paths, services, sudo, system
+from . import accounts, applications, pam, paths, services, sudo, sudo_version, system
 from .options import Options
 
 _WIDTH = 8
@@ -123,6 +123,20 @@ def check_sudo(options: Options) -> Iterator[Finding]:
     cure = f"compare {paths.SUDOERS} with the one that ./install makes, and run visudo -c"
     right = status == 0 and rules == expected
     yield judge(right, f"sudo allows {options.hub_account} its three rules and no other", cure)
+    text = (system.read_bytes(paths.SUDOERS) or b"").decode(errors="replace")
+    everywhere = set(sudo.hosts_of_rules(text, options.hub_account)) == {"ALL"}
+    yield judge(everywhere, f"the rules in {paths.SUDOERS} are for every host", cure)
+    if not sudo.is_sudo_rs():
+        yield _judge_version(*sudo_version.is_corrected())
+
+
+def _judge_version(version: str, is_corrected: bool | None) -> Finding:
+    """Holes that would make our rules beside the point."""
+    text = f"sudo {version} has the corrections of CVE-2025-32462 and CVE-2025-32463"
+    if is_corrected is None:
+        cure = "not known here, look for both in the changelog of the package"
+        return judge(False, text, cure, "warning")
+    return judge(is_corrected, text, "apt-get install sudo")
 
 
 def check_sockets(options: Options) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """The sudo of this machine: which one it is, and whether it accepts our rules."""
 
 import functools
+import re
 from pathlib import Path
 
 from . import system
@@ -44,3 +45,10 @@ def listed_rules(output: str) -> list[str]:
         elif rules and line.startswith("        "):  # a long rule goes on
             rules[-1] += " " + line.strip()
     return rules
+
+
+def hosts_of_rules(rules: str, account: str) -> list[str]:
+    """The host word of each rule for an account, in the text of a sudoers file. Pure."""
+    lines = rules.replace("\\\n", " ").splitlines()
+    found = (re.match(rf"\s*{re.escape(account)}\s+([^=]*?)\s*=", line) for line in lines)
+    return [match[1] for match in found if match]

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from tests.browser.test_browser import (
     DESKTOP,
-    PHONE,
     expect_demo_page,
     open_sign_in,
     sign_in,
 )
+from tests.browser.looks import SIZES
 from tests.browser.webdriver import Browser, open_browser
 from tests.system.accounts import Accounts
 from tests.system.applications import Shelf, shelf
@@ -62,7 +62,7 @@ def open_lab(browser: Browser, host: Host, accounts: Accounts) -> None:
     wait_for("the page that waits", starts)
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
 def test_a_start_is_shown_as_it_happens_and_ends_in_the_application(
     host: Host, accounts: Accounts, eager: Browser, apps: Shelf, size: tuple[int, int]
 ) -> None:
