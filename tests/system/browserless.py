@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ _FETCH = {
 }
 _FORM_XSRF = re.compile(r'name="_xsrf" value="([^"]+)"')
 _PAGE_XSRF = re.compile(r'xsrf_token: "([^"]+)"')
+_SCOPES = re.compile(r'name="scopes"[^>]*value="([^"]+)"', re.DOTALL)
 _LOGIN_ERROR = re.compile(r'<p class="login_error">(.*?)</p>', re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -72,11 +73,18 @@ class Browserless:
         """Name (and path) to value of every cookie held now."""
         return {f"{c.name} {c.path}": str(c.value) for c in self._client.cookies.jar}
 
+    def credentials(self, path: str) -> tuple[str, str]:
+        """The Cookie header for a path of this site, and the token of the server there."""
+        jar = [c for c in self._client.cookies.jar if path.startswith(c.path)]
+        jar.sort(key=lambda cookie: len(cookie.path), reverse=True)
+        header = "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
+        return header, next((str(c.value) for c in jar if c.name == "_xsrf"), "")
+
     def go(self, path: str) -> httpx.Response:
         """Follow a link: GET, redirects included. `path` is relative to the service's base URL."""
         return self._seen(self._client.get(self.url + path, headers=_NAVIGATION))
 
-    def submit(self, path: str, form: dict[str, str]) -> httpx.Response:
+    def submit(self, path: str, form: Mapping[str, str | list[str]]) -> httpx.Response:
         """Send a form of the page last seen."""
         fields = {"_xsrf": self._xsrf, **form}
         headers = {**_NAVIGATION, "Referer": self.url + path}
@@ -133,6 +141,14 @@ class Browserless:
 
     def sign_out(self) -> httpx.Response:
         return self.go("hub/logout")
+
+    def visit(self, path: str) -> httpx.Response:
+        """Open somebody else's server: the hub asks first whether that is meant."""
+        page = self.go(path)
+        if "/oauth2/authorize" not in page.url.path:
+            return page
+        asked = f"{page.url.raw_path.decode()}".removeprefix(self.base)
+        return self.submit(asked, {"scopes": _SCOPES.findall(page.text)})
 
     def _until_served(self, name: str, server: str, answer: httpx.Response) -> httpx.Response:
         if answer.url.path.startswith(self.base + "hub/spawn-pending/"):

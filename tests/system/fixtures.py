@@ -16,6 +16,7 @@ from tests.system.browserless import Browserless
 from tests.system.host import Host, LocalHost
 from tests.system.leftovers import Leftovers, clear_away
 from tests.system.logs import HubLog, SudoLog, sudo_log
+from tests.system.puppet import Puppet, puppet_as_root_application
 
 OpenBrowser = Callable[[], Browserless]
 
@@ -73,6 +74,13 @@ def browser(host: Host) -> Iterator[OpenBrowser]:
     yield open_browser
     for each in opened:
         each.__exit__()
+
+
+@pytest.fixture
+def puppet(host: Host, accounts: Accounts) -> Iterator[Puppet]:
+    """Servers that are started from here on forward to an application that misbehaves to order."""
+    with puppet_as_root_application(host) as application:
+        yield application
 
 
 @pytest.fixture(scope="session")

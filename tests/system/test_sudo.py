@@ -59,13 +59,34 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "sudoedit": ("/usr/bin/sudoedit", "-n", "/etc/shadow"),
     "sudo -e as a member": (*ALICE, "-e", "/etc/hosts"),
     "another's list": (SUDO, "-n", "-l", "-U", "alice"),
+    "another's list of one program": (SUDO, "-n", "-l", "-U", "root", MEDIATOR, "start"),
+    "another host": mediator("start", "alice", "-h", "otherhost"),
+    "another host in one word": mediator("start", "alice", "--host=otherhost"),
+    "a time limit": mediator("start", "alice", "-T", "5"),
+    "another root directory in one word": mediator("start", "alice", "--chroot=/tmp"),
+    "another directory in one word": mediator("start", "alice", "--chdir=/tmp"),
+    "descriptors in one word": mediator("start", "alice", "--close-from=100"),
+    "a shell for the mediator": mediator("start", "alice", "-s"),
+    "a login for the mediator": mediator("start", "alice", "-i"),
+    "a path of its own": (*ALICE, "PATH=/tmp", MEDIATOR, "start"),
+    "two variables": (*ALICE, "A=1", "BASH_ENV=/tmp/x", MEDIATOR, "start"),
+    "a name to be found": (*ALICE, "mediator", "start"),
+    "the mediator to edit": (*ALICE, "-e", MEDIATOR),
+    "a group alone": (SUDO, "-n", "-g", "root", MEDIATOR, "start"),
+    "the shadow group alone": (SUDO, "-n", "-g", "shadow", MEDIATOR, "start"),
+    "the members' group alone": (SUDO, "-n", "-g", "jupyterhub-users", MEDIATOR, "start"),
+    "a group by number": mediator("start", "alice", "-g", "#0"),
+    "the hub's own group": mediator("start", "alice", "-g", "jupyterhub"),
+    "the other member's group": mediator("start", "alice", "-g", "bob"),
+    "a login class": mediator("start", "alice", "-c", "root"),
+    "a way to authenticate": mediator("start", "alice", "-a", "none"),
 }
 
 
 # What sudo says when it denies; any other failure would prove nothing.
 DENIED = re.compile(
     r"a password is required|not allowed|not permitted|unknown user|command not found|usage: sudo|"
-    r"may not run sudo|invalid option|unknown uid|is not valid"
+    r"may not run sudo|invalid option|unknown uid|is not valid|may only be specified"
 )
 
 
@@ -82,6 +103,61 @@ def test_every_other_use_of_sudo_is_refused(
     assert not outcome.mediator_ran, outcome
     assert outcome.out == ""
     assert DENIED.search(outcome.err), outcome
+
+
+# These change how sudo does it, and neither what is run nor as whom.
+HARMLESS: dict[str, tuple[str, ...]] = {
+    "in the background": mediator("start", "alice", "-b"),
+    "with a bell": mediator("start", "alice", "-B"),
+    "forgetting": mediator("start", "alice", "-k"),
+    "not remembering": mediator("start", "alice", "-N"),
+    "asking on standard input": mediator("start", "alice", "-S"),
+    "asking a program": mediator("start", "alice", "-A"),
+    "asking in other words": mediator("start", "alice", "-p", "root's password: "),
+    "with a role": mediator("start", "alice", "-r", "sysadm_r"),
+    "with a type": mediator("start", "alice", "-t", "unconfined_t"),
+    "with the person's own group": mediator("start", "alice", "-g", "alice"),
+    "after the last option": (*ALICE, "--", MEDIATOR, "start"),
+    "by another path": (*ALICE, MEDIATOR.replace("/libexec/", "/libexec/../libexec//"), "start"),
+}
+
+
+@pytest.mark.parametrize("command", HARMLESS.values(), ids=HARMLESS.keys())
+def test_the_other_options_of_sudo_win_nothing(
+    host: Host, accounts: Accounts, command: tuple[str, ...]
+) -> None:
+    """Denied, or the same mediator with the same checks: it refuses what it always refuses."""
+    order = Order(
+        command,
+        (message("start", version=2),),
+        ("listener", "status"),
+        environment={"SUDO_ASKPASS": "/usr/bin/id"},
+    )
+    outcome = do(host, order)
+    if outcome.mediator_ran:
+        assert outcome.answer()["code"] == "bad-request", outcome
+    else:
+        assert DENIED.search(outcome.err), outcome
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_another_group_of_the_person_is_refused(host: Host, accounts: Accounts, verb: str) -> None:
+    """sudo -g is open to the hub for every group that the person is in."""
+    group = options(host).users_group
+    descriptors = ("listener", "status") if verb == "start" else ()
+    outcome = do(host, Order(mediator(verb, "alice", "-g", group), (message(verb),), descriptors))
+    assert outcome.mediator_ran, "sudo itself refuses it by now: the test proves nothing"
+    assert (outcome.answer()["kind"], outcome.answer()["code"]) == ("refused", "wrong-group")
+
+
+def test_with_a_group_of_its_own_the_hub_becomes_itself(host: Host) -> None:
+    """sudo -g without -u stays who it was, and asks no rule."""
+    hub = options(host).hub_account
+    order = Order(
+        (SUDO, "-n", "-g", hub, MEDIATOR, "start"), (message("start", hub),), ("listener", "status")
+    )
+    assert do(host, order).answer()["code"] == "system-account"
 
 
 def test_the_forbidden_forms_name_the_accounts_of_this_machine(host: Host) -> None:
