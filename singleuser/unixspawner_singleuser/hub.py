@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 import ssl
 import struct
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT = 20.0
+MAX_ANSWER = 4 * 1024 * 1024  # octets
+_SENDABLE = re.compile(r"[!-~]*")
 _CONNECTED = "connection.connect_unix_socket.complete"  # httpx tells it before it sends anything
 _UCRED = struct.Struct("iII")  # pid, uid and gid: SO_PEERCRED in unix(7)
 
@@ -147,22 +150,25 @@ class Hub:
     ) -> Answer:
         import httpx
 
+        if not _SENDABLE.fullmatch(token):
+            raise HubUnavailableError("the question cannot be sent")
         headers = {"Authorization": f"token {token}"}
         if content_type:
             headers["Content-Type"] = content_type
+        question = self._client().stream(
+            method,
+            self._address.url + path,
+            content=body,
+            headers=headers,
+            extensions={"trace": self._check_listener},
+        )
         try:
-            response = await self._client().request(
-                method,
-                self._address.url + path,
-                content=body,
-                headers=headers,
-                extensions={"trace": self._check_listener},
-            )
-        except (httpx.HTTPError, OSError) as error:
+            async with asyncio.timeout(TIMEOUT), question as response:
+                version = response.headers.get("X-JupyterHub-Version", "")[:100]
+                return Answer(response.status_code, await _bounded(response), version)
+        except (httpx.HTTPError, OSError) as error:  # TimeoutError included
             # The class alone: an error's text may hold the URL or a header.
             raise HubUnavailableError(f"no answer from the hub ({type(error).__name__})") from None
-        version = response.headers.get("X-JupyterHub-Version", "")
-        return Answer(response.status_code, response.content, version)
 
     async def _check_listener(self, event: str, told: dict[str, Any]) -> None:
         """See https://www.encode.io/httpcore/extensions/ for what is told when."""
@@ -180,6 +186,15 @@ class Hub:
         if self._opened is None:
             self._opened = _open(self._address)
         return self._opened
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    body = b""
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > MAX_ANSWER:
+            raise HubUnavailableError("the hub's answer has no end")
+    return body
 
 
 def _open(address: HubAddress) -> httpx.AsyncClient:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.browser.looks import SIZES
 from tests.browser.test_browser import (
     DESKTOP,
     expect_demo_page,
     open_sign_in,
     sign_in,
 )
-from tests.browser.looks import SIZES
 from tests.browser.webdriver import Browser, open_browser
 from tests.system.accounts import Accounts
 from tests.system.applications import Shelf, shelf

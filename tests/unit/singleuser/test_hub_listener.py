@@ -1,4 +1,4 @@
-"""Questions go to the hub and to nobody else."""
+"""Questions go to the hub and to nobody else, and an answer is one bounded answer."""
 
 from __future__ import annotations
 
@@ -77,3 +77,46 @@ def test_an_account_that_does_not_exist_is_a_mistake() -> None:
     assert uid_of("root") == 0
     with pytest.raises(ConfigurationError, match="no account no-such-account"):
         uid_of("no-such-account")
+
+
+ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + b"x" * 0x10000
+BROKEN = {
+    "nothing": b"",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{",
+    "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "an endless one": ENDLESS,
+    "not a visitor": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    "deep": b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + b"[" * 99999,
+}
+
+
+@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN.keys())
+async def test_a_broken_answer_lets_nobody_in(directory: Path, answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        while answer is ENDLESS and not writer.is_closing():
+            writer.write(b"\r\n10000\r\n" + b"x" * 0x10000)
+            await writer.drain()
+        writer.close()
+
+    async def tolerant(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except ConnectionError:
+            writer.close()
+
+    async with listening(directory, tolerant):
+        client = Hub(settings(directory))
+        with pytest.raises(HubUnavailableError):
+            await client.visitor("token")
+        await client.close()
+
+
+@pytest.mark.parametrize("token", ["a b", "a\r\nX: y", "é", "a\0"])
+async def test_a_token_adds_no_line(directory: Path, hub: FakeHub, token: str) -> None:
+    client = Hub(settings(directory))
+    with pytest.raises(HubUnavailableError, match="cannot be sent"):
+        await client.visitor(token)
+    assert hub.asked == []
