@@ -21,21 +21,22 @@ PATIENCE = 1.5  # seconds
 class Space:
     """In bytes. What is free is what this account may still take; root's reserve is not."""
 
-    total: int
     used: int
     free: int
 
     @property
+    def total(self) -> int:
+        return self.used + self.free
+
+    @property
     def percent(self) -> int:
-        """As df has it: of what this account could have, rounded up."""
-        reachable = self.used + self.free
-        return -(-100 * self.used // reachable) if reachable else 100
+        """What is used, as df has it: rounded up."""
+        return -(-100 * self.used // self.total) if self.total else 100
 
 
 def space_at(path: str) -> Space:
     found = os.statvfs(path)
     return Space(
-        total=found.f_blocks * found.f_frsize,
         used=(found.f_blocks - found.f_bfree) * found.f_frsize,
         free=found.f_bavail * found.f_frsize,
     )

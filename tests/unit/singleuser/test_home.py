@@ -147,7 +147,7 @@ def home(**changes: object) -> Home:
         began=now - timedelta(hours=2, minutes=5),
         now=now,
         tiles=(),
-        space=Space(total=100 * GIB, used=60 * GIB, free=30 * GIB),
+        space=Space(used=60 * GIB, free=30 * GIB),
         limits=(Limit("Memory", "16 GiB"),),
         announced=(),
     )
@@ -160,14 +160,16 @@ def told(told_home: Home) -> str:
 
 def test_the_home_directory_is_told_with_its_space() -> None:
     page = told(home())
-    assert "30 GiB free of 100 GiB, 67 % used" in page
-    assert 'value="67"' in page
+    assert "30 GiB free of 90 GiB, 67 % used" in page
+    assert 'aria-valuenow="67"' in page
+    assert "nearly-full" not in page
     assert "is full" not in page
 
 
 def test_a_full_file_system_is_told() -> None:
-    page = told(home(space=Space(total=GIB, used=GIB, free=0)))
+    page = told(home(space=Space(used=GIB, free=0)))
     assert "Its file system is full: programs will fail until something is deleted." in page
+    assert 'class="gauge nearly-full"' in page
 
 
 def test_limits_are_told_and_told_apart_from_announcements() -> None:
