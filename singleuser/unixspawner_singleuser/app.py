@@ -6,8 +6,10 @@ Run as the person signed in.
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -15,7 +17,6 @@ from .account import OwnAccount
 from .activity import Activity, keep_reporting
 from .catalogue import Source
 from .catalogue_files import ROOT_ALONE, Trusted
-from .control import Control
 from .exchanges import Exchanges, keep_revalidating
 from .gate import Gate
 from .gateway import Gateway
@@ -29,6 +30,9 @@ from .sessions import Sessions
 from .settings import Settings
 from .signin import SignIn
 from .signing import Signer, derive_key
+
+if TYPE_CHECKING:
+    from .control import Control
 
 # The hub's health check and the first visitor come first, other servers that are just starting
 # too; what we ourselves want of the hub can wait for so many seconds.
@@ -88,7 +92,13 @@ def build(
     on_demand = OnDemand(settings, account)
     menu = Menu(settings, source, account, on_demand)
     own = own_application(settings, signin, account, menu, signer)
-    control = Control(settings, on_demand, menu, signer, trusted)
-    gateway = Gateway(settings, source, exchanges, activity, account, own, on_demand, control)
+
+    @functools.cache
+    def controls() -> Control:
+        from .control import Control
+
+        return Control(settings, on_demand, menu, signer, trusted)
+
+    gateway = Gateway(settings, source, exchanges, activity, account, own, on_demand, controls)
     gate = Gate(settings, sessions, signin, signer, activity, gateway, own)
     return Application(gate, settings, hub, sessions, exchanges, activity, gateway)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
@@ -17,7 +18,6 @@ from starlette.types import ASGIApp, Receive, Scope
 from .account import Account, OwnAccount
 from .activity import Activity
 from .catalogue import Application, Catalogue, Source
-from .control import Control
 from .errors import StartFailedError, UpstreamUnavailableError
 from .exchanges import CloseReason, Exchanges
 from .forward_http import HttpForwarder
@@ -35,6 +35,7 @@ from .upstreams import Errand, Upstreams
 from .visit import Visit, nothing
 
 if TYPE_CHECKING:
+    from .control import Control
     from .runner import Runner
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Gateway:
         account: OwnAccount,
         own: ASGIApp,
         on_demand: OnDemand,
-        control: Control,
+        controls: Callable[[], Control],
     ) -> None:
         self._settings = settings
         self._source = source
@@ -75,7 +76,7 @@ class Gateway:
         self._account = account
         self._own = own
         self._on_demand = on_demand
-        self._control = control
+        self._controls = controls  # made when they are needed
         self._upstreams = Upstreams()
         self._stands: dict[str, Stand] = {}
         self._identities: dict[tuple[str, str], Headers] = {}
@@ -120,7 +121,7 @@ class Gateway:
             home = {"path": "/", "raw_path": b"/"}
             return await self._own({**visit.scope, **home}, visit.receive, visit.send)
         if names[:1] == ["-"]:
-            return await self._control.handle(visit, seen, names[1:])
+            return await self._controls().handle(visit, seen, names[1:])
         application = seen.find(names[0]) if names else None
         if application is not None and len(names) == 2 and not application.root:
             return await self._forward(visit, application, rest[1])
@@ -146,7 +147,7 @@ class Gateway:
             else:
                 await self._carry_on_demand(visit, stand, application, below)
         except StartFailedError as error:
-            await visit.answer(await self._control.failed(visit, application, str(error)))
+            await visit.answer(await self._controls().failed(visit, application, str(error)))
         except UpstreamUnavailableError as error:
             log.warning("%s is not available: %s", application.name, error)
             await visit.answer(_unavailable(visit.request, application))
@@ -199,7 +200,7 @@ class Gateway:
         query = _query(visit.request, visit.session)
         target = visit.request.raw_path + (b"?" + query if query else b"")
         url = local_url(target.decode("latin-1"), self._settings.prefix)
-        ways_out = self._control.ways_out(visit, application)
+        ways_out = self._controls().ways_out(visit, application)
         page = WaitingPage(self._exchanges, frame_of(self._settings))
         await page.show(visit, application, runner, ready, ways_out, url)
         return True

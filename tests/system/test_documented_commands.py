@@ -133,6 +133,12 @@ def _finds_nothing_wrong(documented: Documented) -> None:
     assert [line for line in lines if not line.startswith("ok ")] == []
 
 
+def _finds_the_demo(documented: Documented) -> None:
+    lines = documented.run().out.splitlines()
+    demo = f"ok      /etc/unixspawner/apps.d/demo.toml: Demo, at {service.DEMO_SOCKET}"
+    assert lines == [demo]
+
+
 def _lists_three_rules(documented: Documented) -> None:
     rules = listed_rules(documented.run().out)
     assert [rule.rpartition("NOPASSWD: ")[2] for rule in rules] == [
@@ -220,6 +226,9 @@ RUN_HERE: dict[str, Check] = {
     "make check": _has_all_checks,
     "unixspawner status": _shows_who_has_a_server,
     "unixspawner doctor": _finds_nothing_wrong,
+    "/usr/local/libexec/unixspawner/server --check-apps --apps /etc/unixspawner/apps.d": (
+        _finds_the_demo
+    ),
     "sudo -l -U jupyterhub": _lists_three_rules,
     "systemctl restart unixspawner": _restarts_and_leaves_servers_alone,
     "/etc/init.d/unixspawner restart": _restarts_and_leaves_servers_alone,
