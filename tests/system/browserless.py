@@ -33,7 +33,7 @@ _FETCH = {
 _FORM_XSRF = re.compile(r'name="_xsrf" value="([^"]+)"')
 _PAGE_XSRF = re.compile(r'xsrf_token: "([^"]+)"')
 _SCOPES = re.compile(r'name="scopes"[^>]*value="([^"]+)"', re.DOTALL)
-_LOGIN_ERROR = re.compile(r'<p class="login_error">(.*?)</p>', re.DOTALL)
+_LOGIN_ERROR = re.compile(r'<p id="login-error"[^>]*>(.*?)</p>', re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
 
