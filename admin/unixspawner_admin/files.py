@@ -102,7 +102,8 @@ def remove_file(path: Path, manifest: Manifest) -> None:
 def _make_directory(wanted: WantedDirectory, manifest: Manifest) -> None:
     make_parents(wanted.path, manifest)
     manifest.remember(manifest.directories, str(wanted.path))
-    wanted.path.mkdir(mode=0o700)
+    # The record of an installation lies in one of them, and may have been written first.
+    wanted.path.mkdir(mode=0o700, exist_ok=True)
     _give_directory(wanted)
 
 
