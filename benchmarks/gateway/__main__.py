@@ -14,17 +14,21 @@ from pathlib import Path
 
 from . import environment, figures, measure, sides
 from .errors import BenchmarkError
-from .figures import Round
+from .figures import Round, Weight
 from .load import MEBIBYTE
 from .measure import Effort
+from .weigh import weigh
+
+WEIGHINGS = 3
 
 
 def main() -> int:
     options = _parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     rounds: list[Round] = []
+    weights: list[Weight] = []
     try:
-        _measure(options, rounds)
+        _measure(options, rounds, weights)
     except BenchmarkError as error:
         print(error, file=sys.stderr)
         return 1
@@ -34,9 +38,12 @@ def main() -> int:
         if options.remove:
             environment.remove(options.environments)
     if rounds:
-        print(f"\n{figures.table(rounds)}\n\n{figures.judgement(rounds)}")
+        print(f"\n{figures.report(rounds, weights)}")
         if options.json is not None:
-            kept = [{name: asdict(turn) for name, turn in one.items()} for one in rounds]
+            kept = {
+                "rounds": [{name: asdict(turn) for name, turn in one.items()} for one in rounds],
+                "weights": [asdict(one) for one in weights],
+            }
             options.json.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
     return 0 if len(rounds) == options.rounds else 130
 
@@ -44,8 +51,9 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmarks/gateway/run",
-        description="Measures our gateway beside configurable-http-proxy, jupyter-server-proxy and "
-        "the application alone. See benchmarks/README.md.",
+        description="Measures the whole way to an application, ours and the stock one, and then "
+        "our gateway alone beside configurable-http-proxy, jupyter-server-proxy and the "
+        "application itself. See benchmarks/README.md.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -71,8 +79,8 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace, rounds: list[Round]) -> None:
-    """Add finished rounds to `rounds`, which keeps them when a later one is interrupted."""
+def _measure(options: argparse.Namespace, rounds: list[Round], weights: list[Weight]) -> None:
+    """Add what is finished to both lists, which keep it when something later is interrupted."""
     if shutil.which("wrk") is None:
         raise BenchmarkError("wrk is missing: apt-get install wrk")
     if not (options.release / "bin/python").exists():
@@ -80,6 +88,9 @@ def _measure(options: argparse.Namespace, rounds: list[Round]) -> None:
     where = environment.build(options.environments)
     effort = Effort(options.seconds, options.connections, options.body * MEBIBYTE)
     what = sides.programs(where, options.release, options.source)
+    for _ in range(WEIGHINGS):
+        with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as work:
+            weights.append(weigh(what, Path(work)))
     with (
         tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as work,
         sides.running(what, Path(work)) as running,

@@ -23,7 +23,13 @@ def build(root: Path) -> Path:
         return environment
     print(f"Building {environment} from {LOCK.name} ...", flush=True)
     shutil.rmtree(environment, ignore_errors=True)
-    environment.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        environment.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchmarkError(
+            f"{environment} cannot be made ({error.strerror}): run this as root,"
+            " or name another directory with --environments."
+        ) from None
     _run([PYTHON, "-I", "-m", "venv", str(environment)])
     pip = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", "--no-input"]
     _run([*pip, "--require-hashes", "--requirement", str(LOCK)])

@@ -4,19 +4,18 @@ import os
 import re
 import subprocess
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BenchmarkError
-from .figures import SERVER_PROXY, SIDES, Round, Turn
+from .figures import COLLECTING, SIDES, Round, Turn
 from .load import MEBIBYTE, small_requests
 from .sides import CLONE, Side
 
-_PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 _RSS = re.compile(r"^VmRSS:\s+(\d+) kB", re.MULTILINE)
 _TICK = os.sysconf("SC_CLK_TCK")
-# jupyter-server-proxy keeps whole bodies in memory and refuses those of over 100 MB.
-LARGEST_FOR_SERVER_PROXY = 64 * MEBIBYTE
+LARGEST_COLLECTED = 64 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -39,20 +38,19 @@ def one_round(number: int, sides: dict[str, Side], python: str, effort: Effort) 
 
 def _small(side: Side, effort: Effort) -> tuple[float, float]:
     url = f"http://127.0.0.1:{side.port}{side.path}x"
-    before = _processor_seconds(side.pid)
+    before = _processor_seconds(side.pids)
     count, rate = small_requests(url, side.cookie, effort.connections, effort.seconds)
-    return rate, (_processor_seconds(side.pid) - before) * 1e6 / count
+    return rate, (_processor_seconds(side.pids) - before) * 1e6 / max(count, 1)
 
 
-def _bodies(side: Side, python: str, effort: Effort) -> tuple[float, float, float, float]:
+def _bodies(side: Side, python: str, effort: Effort) -> tuple[float, float, float]:
     size = effort.body
-    if side.name == SERVER_PROXY:
-        size = min(size, LARGEST_FOR_SERVER_PROXY)
-    weight = _kilobytes(side.pid, "smaps_rollup", _PSS) / 1024
-    with _Watched(side.pid) as watched:
+    if side.name in COLLECTING:
+        size = min(size, LARGEST_COLLECTED)
+    with _Watched(side.pids) as watched:
         down = _ask(side, python, "download", size)
         up = _ask(side, python, "upload", size)
-    return down, up, watched.growth, weight
+    return down, up, watched.growth
 
 
 def _ask(side: Side, python: str, kind: str, amount: int) -> float:
@@ -67,11 +65,11 @@ def _ask(side: Side, python: str, kind: str, amount: int) -> float:
 
 
 class _Watched:
-    """The most that a process grew while it was watched, in MiB."""
+    """The most that a side's processes grew together while they were watched, in MiB."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._before = self._most = _kilobytes(pid, "status", _RSS)
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._before = self._most = _resident(pids)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -89,14 +87,19 @@ class _Watched:
 
     def _watch(self) -> None:
         while not self._over.wait(0.05):
-            self._most = max(self._most, _kilobytes(self._pid, "status", _RSS))
+            self._most = max(self._most, _resident(self._pids))
 
 
-def _kilobytes(pid: int, name: str, what: re.Pattern[str]) -> int:
-    found = what.search(Path(f"/proc/{pid}/{name}").read_text(encoding="ascii"))
-    return int(found[1]) if found else 0
+def _resident(pids: Sequence[int]) -> int:
+    """In KiB."""
+    texts = [Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in pids]
+    return sum(int(found[1]) for found in map(_RSS.search, texts) if found)
 
 
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+def _processor_seconds(pids: Sequence[int]) -> float:
+    ticks = 0
+    for pid in pids:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        fields = stat.rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICK

@@ -1,38 +1,36 @@
-"""The sides that are measured, each a real program in front of the same application.
+"""The sides that are measured, each made of real programs in front of the same application.
 
-Run by whoever runs the benchmark, with no rights of its own: all on ports of 127.0.0.1, so that one
-client can drive every side alike.
+Run by whoever runs the benchmark, with no rights of its own: every side answers on a port of
+127.0.0.1, so that one client can drive them all alike.
 """
 
 import contextlib
-import http.client
+import json
 import os
 import socket
-import subprocess
-import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 from . import hub
 from .errors import BenchmarkError
-from .figures import CHP, DIRECT, OURS, SERVER_PROXY
+from .figures import CHP, DIRECT, OURS, SERVER_PROXY, WHOLE_OURS, WHOLE_STOCK
+from .processes import Processes, free_ports
+from .signin import sign_in
 
 CLONE = Path(__file__).resolve().parent.parent.parent
 PREFIX = f"/user/{hub.USER}/"
-START_TIMEOUT = 30.0
-# The hub gives one to every browser before it sends it to a server.
-SESSION_ID = "jupyterhub-session-id=0123456789abcdef0123456789abcdef"
+PROXY_TOKEN = "benchmark-token-of-the-proxy"
 
 
 @dataclass(frozen=True)
 class Side:
-    """Where to ask, and the process whose memory counts."""
+    """Where to ask, and the processes whose time and memory count."""
 
     name: str
     port: int
-    pid: int
+    pids: tuple[int, ...]
     path: str = "/"
     cookie: str = field(default="none=0", repr=False)
 
@@ -44,7 +42,9 @@ class Programs:
     environment: Path
     server: list[str]
     server_environment: dict[str, str]
-    proxy: list[str]
+    node: str
+    preload: str
+    proxy: str
 
 
 def programs(environment: Path, release: Path, source: Path | None) -> Programs:
@@ -55,145 +55,168 @@ def programs(environment: Path, release: Path, source: Path | None) -> Programs:
     if source is not None:
         server.remove("-I")
         variables = {"PYTHONPATH": str(source)}
-    proxy = [
-        str(release / "bin/node"),
-        str(release / "node_modules/.bin/configurable-http-proxy"),
-    ]
-    return Programs(environment, server, variables, proxy)
+    return Programs(
+        environment,
+        server,
+        variables,
+        node=str(release / "bin/node"),
+        preload=str(release / "preload.mjs"),
+        proxy=str(release / "node_modules/.bin/configurable-http-proxy"),
+    )
 
 
 @contextlib.contextmanager
 def running(what: Programs, work: Path) -> Iterator[dict[str, Side]]:
-    with contextlib.ExitStack() as stack:
+    with Processes(work) as processes:
+        stage = Stage(what, work, processes)
+        sides = [
+            stage.whole_ours(),
+            stage.whole_stock(),
+            stage.direct(),
+            stage.ours(),
+            stage.chp(),
+            stage.server_proxy(),
+        ]
+        yield {side.name: side for side in sides}
 
-        def start(name: str, command: list[str], port: int, **environ: str) -> int:
-            log = stack.enter_context((work / f"{name}.log").open("w"))
-            base = {"PATH": os.defpath, "HOME": str(work), "LANG": "C.UTF-8"}
-            process = subprocess.Popen(
-                command, env=base | environ, stdout=log, stderr=log, cwd=work
-            )
-            stack.callback(_end, process)
-            _wait_for(port, process, work / f"{name}.log")
-            return process.pid
 
-        ports = _free_ports(6)
-        application, hub_port, ours, chp, chp_api, stock = ports
-        direct = start(
-            "application",
-            _asgi(what, "application", application),
-            application,
-            PYTHONPATH=str(CLONE / "benchmarks"),
+class Stage:
+    """The application and the stand-in hub, and what is put in front of them."""
+
+    def __init__(self, what: Programs, work: Path, processes: Processes) -> None:
+        self._what = what
+        self._work = work
+        self._processes = processes
+        self._port, self._hub_port = free_ports(2)
+        self._socket = work / "application.sock"
+        self._pid = self._serve("application", "application", "--port", str(self._port))
+        self._serve("application-socket", "application", "--uds", str(self._socket))
+        self._serve("hub", "hub", "--port", str(self._hub_port))
+        processes.wait_for_port(self._port)
+        processes.wait_for_port(self._hub_port)
+        processes.wait_for_socket(self._socket)
+
+    def whole_ours(self) -> Side:
+        """The proxy as the installed service runs it, our server and the application on sockets."""
+        apps = self.apps_on_socket()
+        place = self._work / "server.sock"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place))
+            listener.listen(512)
+            server = self.server("server-socket", apps, listener)
+        target = "http+unix://" + str(place).replace("/", "%2F")
+        proxy, port = self._proxy("proxy-ours", target, "--import", self._what.preload)
+        return Side(WHOLE_OURS, port, (proxy, server), PREFIX, sign_in(port, PREFIX))
+
+    def whole_stock(self) -> Side:
+        """The same proxy as it comes, jupyter-server-proxy in jupyterhub-singleuser, and TCP."""
+        (port,) = free_ports(1)
+        command = [str(self._what.environment / "bin/jupyterhub-singleuser"), "--log-level=ERROR"]
+        if os.getuid() == 0:
+            command.append("--allow-root")
+        stock = {"JUPYTERHUB_SINGLEUSER_APP": "jupyter_server.serverapp.ServerApp"}
+        server = self._processes.start("stock", command, self._told_by_the_hub(port) | stock)
+        self._processes.wait_for_port(port)
+        proxy, public = self._proxy("proxy-stock", f"http://127.0.0.1:{port}")
+        path = f"{PREFIX}proxy/{self._port}/"
+        return Side(WHOLE_STOCK, public, (proxy, server), path, sign_in(public, path))
+
+    def direct(self) -> Side:
+        return Side(DIRECT, self._port, (self._pid,))
+
+    def ours(self) -> Side:
+        (port,) = free_ports(1)
+        apps = self._apps("apps", f'url = "http://127.0.0.1:{self._port}"')
+        server = self.server("server", apps, port=port)
+        self._processes.wait_for_port(port)
+        return Side(OURS, port, (server,), PREFIX, sign_in(port, PREFIX))
+
+    def chp(self) -> Side:
+        port, api = free_ports(2)
+        command = [self._what.node, self._what.proxy, "--ip=127.0.0.1", f"--port={port}"]
+        command += [f"--api-port={api}", "--log-level=error"]
+        command.append(f"--default-target=http://127.0.0.1:{self._port}")
+        proxy = self._processes.start("proxy", command, {})
+        self._processes.wait_for_port(port)
+        return Side(CHP, port, (proxy,))
+
+    def server_proxy(self) -> Side:
+        """Authentication off, which favours it; its own copy of the application, as it insists."""
+        (port,) = free_ports(1)
+        command = [
+            str(self._what.environment / "bin/jupyter"), "standaloneproxy", "--no-authentication",
+            "--address=127.0.0.1", f"--port={port}", "--log-level=ERROR",
+            "--", *self._asgi("application", "--port", "{port}"),
+        ]  # fmt: skip
+        clone = {"PYTHONPATH": str(CLONE / "benchmarks"), "JUPYTERHUB_SERVICE_PREFIX": PREFIX}
+        proxy = self._processes.start("server-proxy", command, clone)
+        self._processes.wait_for_port(port)
+        return Side(SERVER_PROXY, port, (proxy,), PREFIX)
+
+    def server(
+        self, name: str, apps: Path, listener: socket.socket | None = None, port: int = 0
+    ) -> int:
+        """Our server, on a listening socket or on a port; it asks the hub who is there."""
+        command = [*self._what.server, "--apps", str(apps)]
+        if listener is not None:
+            command += ["--fd", str(listener.fileno())]
+        environment = self._what.server_environment | self._told_by_the_hub(port)
+        return self._processes.start(name, command, environment, listener)
+
+    def apps_on_socket(self) -> Path:
+        return self._apps("apps-socket", f'socket = "{self._socket}"')
+
+    def _apps(self, name: str, place: str) -> Path:
+        apps = self._work / name
+        apps.mkdir()
+        text = f'title = "Application"\nroot = true\n{place}\n'
+        (apps / "application.toml").write_text(text, encoding="utf-8")
+        return apps
+
+    def _proxy(self, name: str, target: str, *node_options: str) -> tuple[int, int]:
+        """A public proxy with a person's route, made as JupyterHub makes it: (pid, port)."""
+        port, api = free_ports(2)
+        command = [self._what.node, *node_options, self._what.proxy]
+        command += ["--ip=127.0.0.1", f"--port={port}", "--api-ip=127.0.0.1", f"--api-port={api}"]
+        command += [f"--error-target=http://127.0.0.1:{self._hub_port}/hub/error"]
+        token = {"CONFIGPROXY_AUTH_TOKEN": PROXY_TOKEN}
+        proxy = self._processes.start(name, [*command, "--log-level=error"], token)
+        self._processes.wait_for_port(port)
+        self._processes.wait_for_port(api)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{api}/api/routes{PREFIX.rstrip('/')}",
+            json.dumps({"target": target, "user": hub.USER, "jupyterhub": True}).encode(),
+            {"Authorization": f"token {PROXY_TOKEN}"},
         )
-        start("hub", _asgi(what, "hub", hub_port), hub_port, PYTHONPATH=str(CLONE / "benchmarks"))
-        upstream = f"http://127.0.0.1:{application}"
-        proxy = [*what.proxy, "--ip", "127.0.0.1", "--port", str(chp), "--api-port", str(chp_api)]
-        proxy += ["--default-target", upstream, "--log-level", "error"]
-        proxied = start("proxy", proxy, chp)
-        stock_pid = start(
-            "server-proxy",
-            _server_proxy(what, stock),
-            stock,
-            JUPYTERHUB_SERVICE_PREFIX=PREFIX,
-            PYTHONPATH=str(CLONE / "benchmarks"),
-        )
-        (work / "apps").mkdir()
-        (work / "apps/application.toml").write_text(
-            f'title = "Application"\nroot = true\nurl = "{upstream}"\n'
-        )
-        server = start(
-            "server",
-            [*what.server, "--apps", str(work / "apps")],
-            ours,
-            **what.server_environment,
-            **_told_by_the_hub(ours, hub_port),
-        )
-        cookie = _sign_in(ours)
-        # What a browser has for the one site of all sides, so that all parse the same headers.
-        yield {
-            DIRECT: Side(DIRECT, application, direct, "/", cookie),
-            OURS: Side(OURS, ours, server, PREFIX, cookie),
-            CHP: Side(CHP, chp, proxied, "/", cookie),
-            SERVER_PROXY: Side(SERVER_PROXY, stock, stock_pid, PREFIX, cookie),
+        with urllib.request.urlopen(request) as answer:
+            if answer.status != 201:
+                raise BenchmarkError(f"The proxy took no route: status {answer.status}.")
+        return proxy, port
+
+    def _serve(self, name: str, module: str, *place: str) -> int:
+        clone = {"PYTHONPATH": str(CLONE / "benchmarks")}
+        return self._processes.start(name, self._asgi(module, *place), clone)
+
+    def _asgi(self, module: str, *place: str) -> list[str]:
+        return [
+            str(self._what.environment / "bin/python"), "-B", "-m", "uvicorn",
+            f"gateway.{module}:application", *place,
+            "--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-level", "error",
+        ]  # fmt: skip
+
+    def _told_by_the_hub(self, port: int) -> dict[str, str]:
+        api = f"http://127.0.0.1:{self._hub_port}/hub/api"
+        scopes = f'["{hub.SCOPE}"]'
+        return {
+            "JUPYTERHUB_ACTIVITY_URL": f"{api}/users/{hub.USER}/activity",
+            "JUPYTERHUB_API_TOKEN": hub.SERVER_TOKEN,
+            "JUPYTERHUB_API_URL": api,
+            "JUPYTERHUB_BASE_URL": "/",
+            "JUPYTERHUB_CLIENT_ID": f"jupyterhub-user-{hub.USER}",
+            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": scopes,
+            "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{PREFIX}oauth_callback",
+            "JUPYTERHUB_OAUTH_SCOPES": scopes,
+            "JUPYTERHUB_SERVICE_PREFIX": PREFIX,
+            "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}{PREFIX}",
+            "JUPYTERHUB_USER": hub.USER,
         }
-
-
-def _asgi(what: Programs, module: str, port: int | str) -> list[str]:
-    return [
-        str(what.environment / "bin/python"), "-B", "-m", "uvicorn",
-        f"gateway.{module}:application", "--port", str(port),
-        "--http", "httptools", "--loop", "uvloop", "--no-access-log", "--log-level", "error",
-    ]  # fmt: skip
-
-
-def _server_proxy(what: Programs, port: int) -> list[str]:
-    """Authentication off, which favours it; its own copy of the application, as it insists on."""
-    return [
-        str(what.environment / "bin/jupyter"), "standaloneproxy", "--no-authentication",
-        "--address=127.0.0.1", f"--port={port}", "--log-level=ERROR",
-        "--", *_asgi(what, "application", "{port}"),
-    ]  # fmt: skip
-
-
-def _told_by_the_hub(port: int, hub_port: int) -> dict[str, str]:
-    api = f"http://127.0.0.1:{hub_port}/hub/api"
-    return {
-        "JUPYTERHUB_ACTIVITY_URL": f"{api}/users/{hub.USER}/activity",
-        "JUPYTERHUB_API_TOKEN": hub.SERVER_TOKEN,
-        "JUPYTERHUB_API_URL": api,
-        "JUPYTERHUB_CLIENT_ID": f"jupyterhub-user-{hub.USER}",
-        "JUPYTERHUB_OAUTH_ACCESS_SCOPES": f'["{hub.SCOPE}"]',
-        "JUPYTERHUB_SERVICE_PREFIX": PREFIX,
-        "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}{PREFIX}",
-        "JUPYTERHUB_USER": hub.USER,
-    }
-
-
-def _sign_in(port: int) -> str:
-    """The Cookie header of a browser that has gone through the whole of the sign-in."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_TIMEOUT)
-    with contextlib.closing(connection):
-        location, cookies = _visit(connection, PREFIX, [SESSION_ID])
-        query = parse_qs(urlsplit(location).query)
-        callback = f"{query['redirect_uri'][0]}?code=given&state={query['state'][0]}"
-        _, cookies = _visit(connection, callback, [SESSION_ID, *cookies])
-    return "; ".join([SESSION_ID, *cookies])
-
-
-def _visit(
-    connection: http.client.HTTPConnection, path: str, cookies: list[str]
-) -> tuple[str, list[str]]:
-    connection.request("GET", path, headers={"Cookie": "; ".join(cookies)})
-    answer = connection.getresponse()
-    answer.read()
-    if answer.status != 302:
-        raise BenchmarkError(f"Signing in was answered with status {answer.status}.")
-    lines = answer.headers.get_all("Set-Cookie", [])
-    kept = [line.partition(";")[0] for line in lines if "Max-Age=0" not in line]
-    return answer.headers["Location"], kept
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    said = log.read_text(errors="replace").strip()[-500:]
-    raise BenchmarkError(f"{log.stem} did not start: {said or 'it said nothing'}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
