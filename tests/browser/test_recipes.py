@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.browser.test_browser import expect_demo_page, open_sign_in, sign_in
 from tests.browser.webdriver import Browser
-from tests.system.accounts import Account, Accounts
+from tests.system.accounts import Account, Accounts, processes
 from tests.system.host import Host, wait_for
 from tests.system.recipes import installed_recipes, network_listeners
 
@@ -82,6 +82,8 @@ def test_the_editor_opens_a_terminal(
     chromium.click(".monaco-workbench .editor-group-container")
     chromium.chord(CONTROL, "`")
     chromium.wait_until_visible(".terminal-wrapper .xterm-screen")
+    wait_for("the shell", lambda: any("bash" in each for each in processes(host, "alice")))
+    chromium.click(".terminal-wrapper .xterm-screen")
     chromium.write(f"id -u > {alice.home}/edited")
     chromium.chord(ENTER)
     wait_for_file(host, f"{alice.home}/edited", f"{alice.uid}\n")

@@ -253,6 +253,24 @@ RUN_ELSEWHERE: dict[str, str] = {
     "./install --port 8080 --base-url /lab": (
         "tests/system/test_installer.py::test_another_port_and_base_url_are_an_option_away"
     ),
+    "recipes/jupyterlab/install": (
+        "tests/system/test_recipe_jupyterlab.py::test_kernels_terminals_and_files_are_the_persons"
+    ),
+    "recipes/jupyterlab/install --environment /opt/lab": (
+        "tests/system/test_recipe_jupyterlab.py::test_an_environment_that_is_there_already_is_used"
+    ),
+    "recipes/jupyterlab/install --remove": (
+        "tests/system/test_recipes.py::test_removing_takes_everything_back"
+    ),
+    "recipes/terminal/install": (
+        "tests/system/test_recipes.py::test_the_terminal_runs_the_login_shell"
+    ),
+    "recipes/editor/install": (
+        "tests/system/test_recipes.py::test_a_recipe_answers_as_the_person_and_listens_for_nobody_else"
+    ),
+    "recipes/streamlit/install": (
+        "tests/system/test_recipes.py::test_streamlit_shows_who_is_asking_or_runs_the_persons_own_script"
+    ),
     "unixspawner uninstall": (
         "tests/system/test_installer.py::test_uninstall_takes_back_exactly_what_was_installed"
     ),

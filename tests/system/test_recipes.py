@@ -36,11 +36,8 @@ PAGES = {
 @pytest.fixture(scope="module")
 def said(host: Host) -> Iterator[dict[str, str]]:
     """All recipes are installed; what their scripts said."""
-    before = photograph(host, CATALOGUE)
     with installed_recipes(host, *NAMES) as output:
         yield output
-    assert photograph(host, CATALOGUE) == before
-    assert host.run("test", "-e", APPS, check=False).status == 1
 
 
 @pytest.fixture
@@ -164,6 +161,21 @@ def test_an_edited_file_stays(host: Host, said: dict[str, str]) -> None:
     finally:
         host.run("tee", path, stdin=ours)
         host.run("rm", "-f", f"{path}.new")
+
+
+def test_removing_takes_everything_back(host: Host) -> None:
+    """The last one that needs a recipe: nothing of theirs is left on the machine."""
+    before = photograph(host, CATALOGUE)
+    with installed_recipes(host, "terminal"):
+        host.run("tee", "-a", f"{CATALOGUE}/terminal.toml", stdin="# edited\n")
+        host.run("tee", f"{APPS}/terminal/as-installed/terminal.toml", stdin="# older\n")
+        run_recipe(host, "terminal")
+        assert host.run("test", "-e", f"{CATALOGUE}/terminal.toml.new").status == 0
+    kept = f"{CATALOGUE}/terminal.toml.kept"
+    assert "# edited" in host.run("cat", kept).out
+    host.run("rm", kept)
+    assert photograph(host, CATALOGUE) == before
+    assert host.run("test", "-e", APPS, check=False).status == 1
 
 
 def test_nothing_is_installed_without_unixspawner(host: Host) -> None:
