@@ -14,11 +14,12 @@ from starlette.types import ASGIApp
 from .account import OwnAccount
 from .activity import Activity, keep_reporting
 from .catalogue import Catalogue
-from .exchanges import Exchanges, keep_revalidating
+from .exchanges import Exchanges
 from .gate import Gate
 from .gateway import Gateway
 from .hub import Hub, check_hub
 from .logins import Logins
+from .lookout import Lookout, keep_looking
 from .own import own_application
 from .replies import hub_version
 from .sessions import Sessions
@@ -42,6 +43,7 @@ class Application:
     exchanges: Exchanges
     activity: Activity
     gateway: Gateway
+    lookout: Lookout
 
     async def run_in_background(self) -> None:
         """Ends only by cancellation."""
@@ -51,7 +53,9 @@ class Application:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(check_hub(self.hub, hub_version()))
-            group.create_task(keep_revalidating(self.exchanges, self.sessions))
+            group.create_task(
+                keep_looking(self.lookout, self.settings, self.hub, self.sessions, self.exchanges)
+            )
             group.create_task(
                 keep_reporting(self.activity, self.hub, self.settings.activity_interval)
             )
@@ -72,9 +76,9 @@ def build(settings: Settings, catalogue: Catalogue) -> Application:
     signer = Signer(derive_key(settings.api_token))
     hub = Hub(settings)
     sessions = Sessions(settings, hub, signer)
-    exchanges, activity, account = Exchanges(), Activity(), OwnAccount()
+    exchanges, activity, account, lookout = Exchanges(), Activity(), OwnAccount(), Lookout()
     signin = SignIn(settings, sessions, Logins(settings, signer), signer, exchanges)
     own = own_application(settings, signin, account)
     gateway = Gateway(settings, catalogue, exchanges, activity, account, own)
-    gate = Gate(settings, sessions, signin, signer, activity, gateway, own)
-    return Application(gate, settings, hub, sessions, exchanges, activity, gateway)
+    gate = Gate(settings, sessions, signin, signer, activity, gateway, own, lookout)
+    return Application(gate, settings, hub, sessions, exchanges, activity, gateway, lookout)
