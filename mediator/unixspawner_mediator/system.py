@@ -93,12 +93,17 @@ def caller_name() -> str | None:
         return None
 
 
-def own_account() -> Account:
-    """The account that this process runs as, with the groups it really has."""
+def own_uid() -> int:
+    """The number of the account that this process runs as; there may be no name to it."""
     if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
         raise Refusal("set-id", "The mediator must not be installed set-user-id.")
+    return os.getuid()
+
+
+def own_account() -> Account:
+    """The account that this process runs as, with the groups it really has."""
     try:
-        entry = pwd.getpwuid(os.getuid())
+        entry = pwd.getpwuid(own_uid())
     except KeyError:
         raise Refusal("no-account", "This account is not known to the name service.") from None
     if os.getgid() != entry.pw_gid:  # sudo -g lets the hub choose among the person's groups

@@ -10,17 +10,20 @@ import fcntl
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from unixspawner_mediator import protocol
 from unixspawner_mediator.protocol import (
     Authenticated,
     AuthenticateRequest,
+    Examined,
+    ExamineRequest,
     Faulted,
     ProtocolError,
     Refused,
     Reply,
+    Request,
     Starting,
     StartRequest,
     Stopped,
@@ -31,6 +34,7 @@ from .waiting import readable, reap_later
 
 SUDO_OUTPUT = 4096  # octets of standard error that we keep
 PATIENCE = 60.0  # seconds for a reply: a name service or a home that hangs must not hang the hub
+EXAMINE_PATIENCE = 5.0
 
 
 class AskError(Exception):
@@ -52,11 +56,15 @@ class Launch(NamedTuple):
 
 
 async def request_start(
-    sudo_command: list[str], request: StartRequest, listener: socket.socket
+    sudo_command: list[str],
+    request: StartRequest,
+    listener: socket.socket,
+    remember: Callable[[Starting], None],
 ) -> Launch:
     """Start a server on `listener` and wait until its program runs.
 
-    Cancelling gives up: a mediator that comes later finds its status pipe closed and ends.
+    Cancelling gives up: a mediator that comes later finds its status pipe closed and ends. One that
+    had reported before is given to `remember`, as is every other, for somebody has to end it.
 
     Raises:
         AskError: refused by sudo or the mediator, or failed.
@@ -65,7 +73,7 @@ async def request_start(
         with channel, writer:
             message = protocol.encode(request)
             socket.send_fds(channel, [message], [listener.fileno(), writer.fileno()])
-        return Launch(await _started(status, output), process)
+        return Launch(await _started(status, output, remember), process)
 
 
 async def request_stop(sudo_command: list[str], request: StopRequest) -> Stopped:
@@ -80,6 +88,18 @@ async def request_stop(sudo_command: list[str], request: StopRequest) -> Stopped
     return reply
 
 
+async def request_examine(sudo_command: list[str], request: ExamineRequest) -> Examined:
+    """Ask which of these people may not go on.
+
+    Raises:
+        AskError: that could not be asked.
+    """
+    reply = await _ask(sudo_command, request, EXAMINE_PATIENCE)
+    if not isinstance(reply, Examined) or reply.verdicts.keys() != set(request.users):
+        raise _unexpected(type(reply).__name__)
+    return reply
+
+
 async def request_authenticate(sudo_command: list[str], request: AuthenticateRequest) -> None:
     """Have a password checked; returns when it is right.
 
@@ -91,16 +111,17 @@ async def request_authenticate(sudo_command: list[str], request: AuthenticateReq
         raise _unexpected(type(reply).__name__)
 
 
-async def _ask(sudo_command: list[str], request: StopRequest | AuthenticateRequest) -> Reply:
+async def _ask(sudo_command: list[str], request: Request, patience: float | None = None) -> Reply:
     """One request and one reply over the same channel."""
+    seconds = PATIENCE if patience is None else patience
     with _sudo(sudo_command) as (process, channel, output), channel:
         channel.send(protocol.encode(request))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(seconds):
                 data = await _read_datagram(channel)
                 await _exited(process)
         except TimeoutError:
-            raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {PATIENCE} s") from None
+            raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {seconds} s") from None
         return _understand(data, output)
 
 
@@ -169,26 +190,34 @@ def _said(output: int) -> str:
     return protocol.printable(" / ".join(text.split("\n")).strip(" /"), 900)
 
 
-async def _started(status: int, output: int) -> Starting:
-    data = await _read_to_end(status)
+async def _started(status: int, output: int, remember: Callable[[Starting], None]) -> Starting:
+    """The last line that comes over the status pipe, which is bounded, up to its end."""
+    os.set_blocking(status, False)
+    data = b""
+    try:
+        while len(data) <= protocol.MAX_REPLY:
+            await readable(status)
+            piece = os.read(status, protocol.MAX_REPLY + 1)
+            if not piece:
+                break
+            data += piece
+    except asyncio.CancelledError:
+        with contextlib.suppress(BlockingIOError):
+            data += os.read(status, protocol.MAX_REPLY + 1)
+        with contextlib.suppress(AskError):
+            remember(_last_report(data, output))
+        raise
+    report = _last_report(data, output)
+    remember(report)
+    return report
+
+
+def _last_report(data: bytes, output: int) -> Starting:
     lines = data.splitlines()
     last = _understand(lines[-1] if lines else b"", output)
     if not isinstance(last, Starting):
         raise _unexpected(repr(last))
     return last
-
-
-async def _read_to_end(descriptor: int) -> bytes:
-    """Everything that comes over the status pipe, which is bounded."""
-    os.set_blocking(descriptor, False)
-    data = b""
-    while len(data) <= protocol.MAX_REPLY:
-        await readable(descriptor)
-        piece = os.read(descriptor, protocol.MAX_REPLY + 1)
-        if not piece:
-            break
-        data += piece
-    return data
 
 
 async def _exited(process: subprocess.Popen[bytes]) -> None:

@@ -10,24 +10,27 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from jupyterhub import orm
 from sudospawner import SudoSpawner
 from traitlets import TraitError, Unicode, default, validate
 
 from unixspawner_mediator.protocol import (
     ProcessIdentity,
+    Starting,
     StartRequest,
     Stopped,
     StopRequest,
     printable,
 )
 
-from . import client, readiness, sockets
+from . import client, readiness, saved, sockets, tokens
+from .admission import require_admission
 from .client import AskError
+from .events import Asker, Events
 from .failures import for_the_person
-from .membership import is_member
+from .membership import Belief, Membership
 from .process import ServerProcess
 from .progress import Progress
+from .saved import Saved
 
 
 class UnixSpawner(SudoSpawner):
@@ -77,9 +80,11 @@ class UnixSpawner(SudoSpawner):
         self._server_id = ""
         self._socket_path = ""
         self._token_id = 0
+        self._uid = 0
         self._identity: ProcessIdentity | None = None
         self._process: ServerProcess | None = None
         self._progress = Progress()
+        self._events = Events(self)
         super().__init__(**kwargs)
 
     # What JupyterHub asks of a spawner -----------------------------------------------------
@@ -88,26 +93,50 @@ class UnixSpawner(SudoSpawner):
         """Start the server; returns its URL once it has answered."""
         self._progress = Progress()
         try:
-            return await self._start()
+            url = await self._start()
         except AskError as error:
             self._log_failure("start", error)
+            self._events.not_started(error.code)
             await self._clean_up()
             raise for_the_person(error) from None
         except BaseException:  # cancelled at start_timeout, or a fault: nothing may stay behind
+            self._events.not_started("given-up")
             await asyncio.shield(self._clean_up())
             raise
+        else:
+            self._events.started()
+            return url
         finally:
             self._progress.finish()
 
     async def stop(self, now: bool = False) -> None:
         """End the server's whole process tree, also of people who have left the group."""
         try:
-            if self._identity is not None:
-                await self._request_stop()
+            await self.end()
         except AskError as error:
             raise for_the_person(error) from None
+
+    async def end(self) -> None:
+        """The same, for ourselves.
+
+        Raises:
+            AskError: some of it may still run.
+        """
+        try:
+            if self._identity is not None:
+                await self._request_stop()
+                self._events.stopped("")
+        except AskError as error:
+            self._events.stopped(error.code)
+            raise
         finally:
             self._revoke_token()
+
+    def run_post_stop_hook(self) -> Any:
+        """Called by the hub when a server is over, however it came to that."""
+        if self._identity is not None:
+            self._events.over()
+        return super().run_post_stop_hook()
 
     async def poll(self) -> int | None:
         """None while the server runs, its exit status afterwards."""
@@ -125,35 +154,30 @@ class UnixSpawner(SudoSpawner):
         state: dict[str, Any] = super().get_state()
         state.pop("pid", None)  # a pid alone identifies nothing
         if self._identity is not None:
-            state["unixspawner"] = {
-                "server_id": self._server_id,
-                "socket": self._socket_path,
-                "token_id": self._token_id,
-                **self._identity._asdict(),
-            }
+            known = (self._server_id, self._socket_path, self._token_id, self._uid)
+            state |= saved.to_state(Saved(*known, self._identity))
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Adopt the server that a former hub started, if it still runs."""
         super().load_state(state)
-        saved = state.get("unixspawner")
-        if not saved:
+        found = saved.from_state(state)
+        if found is None:
             return
-        self._server_id, self._socket_path = saved["server_id"], saved["socket"]
-        self._token_id = saved["token_id"]
-        self._identity = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
-        self._process = ServerProcess.verify(self._identity, self.account)
+        self._server_id, self._socket_path, self._token_id, self._uid, self._identity = found
+        self._process = ServerProcess.verify(self._identity, self._uid)
         if self._process is None:
             self.log.info("The server %s has ended meanwhile", self._log_name)
             self._revoke_token()
         else:
             self.log.info("Adopted %s, process %i", self._log_name, self._identity.pid)
+        self._events.adopted(runs=self._process is not None)
 
     def clear_state(self) -> None:
         """Forget the server, its handle and its socket; called by the hub after a stop."""
         super().clear_state()
         self._forget_server()
-        self._token_id = 0
+        self._token_id = self._uid = 0
 
     @property
     def server(self) -> Any:
@@ -184,43 +208,56 @@ class UnixSpawner(SudoSpawner):
         """The Unix account of the person: JupyterHub's name is the account's name."""
         return str(self.user.name)
 
+    def stop_is_asked_for(self, by: Asker) -> None:
+        """Who wants the stop that comes next, for the audit stream."""
+        self._events.asked_by = by
+
+    @property
+    def uid(self) -> int:
+        """The number of the account that the server runs as, 0 when none runs."""
+        return self._uid if self._identity is not None else 0
+
+    @property
+    def socket_path(self) -> str:
+        """Where the server listens, empty when none runs."""
+        return self._socket_path
+
     # How it is done ------------------------------------------------------------------------
 
     async def _start(self) -> str:
         self._warn_about_ignored_settings()
-        self._require_member()
+        self._uid = await self._require_member()
         listener, self._socket_path = sockets.listen(self.sockets_directory)
         self._server_id = secrets.token_hex(16)
-        self._token_id = self._find_token_id()
+        self._token_id = tokens.number_of(self.user.db, self.api_token)
         self.server.connect_url = sockets.url(self._socket_path)
         with listener:
             self._process = await self._launch(listener)
         await self._wait_for_answer(self._process)
         return sockets.url(self._socket_path)
 
-    def _require_member(self) -> None:
-        """sudo would refuse as well, but in no words for a person."""
-        if not is_member(self.account, self.users_group):
-            raise AskError(
-                "not-a-member",
-                f"{self.account} is not a member of the group {self.users_group}: ask your "
-                f"administrator to run `usermod -aG {self.users_group} {self.account}`.",
-            )
+    async def _require_member(self) -> int:
+        """The account's number. sudo would refuse as well, but in no words for a person."""
+        belief = Belief(self.account, 0, frozenset({self.users_group}))
+        standing = await Membership(self.users_group).admission(belief)
+        require_admission(self.account, self.users_group, standing)
+        return standing.uid
 
     async def _launch(self, listener: Any) -> ServerProcess:
         self._progress.add(10, f"Opening a session for {self.account}")
         environment = {name: str(value) for name, value in self.get_env().items()}
         request = StartRequest(self.account, self.name, self._server_id, environment)
         asked = time.perf_counter()
-        launch = await client.request_start(self._sudo_command("start"), request, listener)
+        command = self._sudo_command("start")
+        launch = await client.request_start(command, request, listener, self._remember)
         taken = 1000 * (time.perf_counter() - asked)
-        self._identity = launch.report.process
-        pid = self._identity.pid
+        self._remember(launch.report)
+        pid = launch.report.process.pid
         self.log.info(
             "Started %s as %s in %.1f ms, process %i", self._log_name, self.account, taken, pid
         )
         self._warn_about_ignored_variables(launch.report.ignored_environment)
-        process = ServerProcess.verify(self._identity, self.account, launch.sudo)
+        process = ServerProcess.verify(launch.report.process, self._uid, launch.sudo)
         if process is None:
             raise await self._ended_early()
         self._progress.add(50, f"Started as {self.account}, process {pid}")
@@ -261,7 +298,7 @@ class UnixSpawner(SudoSpawner):
 
     async def _request_stop(self) -> Stopped:
         assert self._identity is not None
-        request = StopRequest(self.account, self.name, self._server_id, self._identity)
+        request = StopRequest(self.account, self._uid, self.name, self._server_id, self._identity)
         try:
             return await client.request_stop(self._sudo_command("stop"), request)
         except AskError as error:
@@ -269,21 +306,17 @@ class UnixSpawner(SudoSpawner):
             raise
 
     def _sudo_command(self, verb: str) -> list[str]:
-        return [self.sudo_path, *self.sudo_args, "-u", self.account, self.mediator_path, verb]
+        # a name may be gone when its server has to be stopped, the number still tells whose it is
+        account = f"#{self._uid}" if verb == "stop" else self.account
+        return [self.sudo_path, *self.sudo_args, "-u", account, self.mediator_path, verb]
 
-    def _find_token_id(self) -> int:
-        """The database's number of our token: the token itself is not kept over a restart."""
-        token = orm.APIToken.find(self.user.db, self.api_token) if self.api_token else None
-        return token.id if token is not None else 0
+    def _remember(self, report: Starting) -> None:
+        """From here on there is something to end, whatever becomes of the start."""
+        self._identity = report.process
 
     def _revoke_token(self) -> None:
-        """By its number: the hub forgets the token itself when it restarts or when a stop fails."""
-        if self.will_resume or not self._token_id:
-            return
-        token = self.user.db.get(orm.APIToken, self._token_id)
-        if token is not None:
-            self.user.db.delete(token)
-            self.user.db.commit()
+        if not self.will_resume:
+            tokens.revoke(self.user.db, self._token_id)
 
     def _warn_about_ignored_variables(self, names: list[str]) -> None:
         if names:

@@ -25,17 +25,24 @@ GOLDEN: dict[str, protocol.Request | protocol.Reply] = {
         {"JUPYTERHUB_USER": "alice", "JUPYTERHUB_API_TOKEN": "not-a-real-token"},
     ),
     "start-named": protocol.StartRequest("alice", "gpu-lab", SERVER, {}),
-    "stop": protocol.StopRequest("alice", "", SERVER, IDENTITY),
+    "stop": protocol.StopRequest("alice", 1001, "", SERVER, IDENTITY),
     "authenticate": protocol.AuthenticateRequest("alice", 'pässword " with \\ and\nline'),
+    "examine": protocol.ExamineRequest(["alice", "bob"]),
     "starting": protocol.Starting(IDENTITY, ["LD_PRELOAD"]),
     "stopped": protocol.Stopped(0, "one\n\ttwo\n"),
     "authenticated": protocol.Authenticated("alice"),
+    "examined": protocol.Examined({"alice": "open", "bob": "locked"}),
     "refused": protocol.Refused(
         "home-missing", "Your home directory /home/alice does not exist: ask your administrator."
     ),
     "fault": protocol.Faulted("internal error"),
 }
-REQUESTS = (protocol.StartRequest, protocol.StopRequest, protocol.AuthenticateRequest)
+REQUESTS = (
+    protocol.StartRequest,
+    protocol.StopRequest,
+    protocol.AuthenticateRequest,
+    protocol.ExamineRequest,
+)
 REFUSED = sorted(path.stem for path in (HERE / "refused").glob("*.txt"))
 
 
@@ -65,7 +72,9 @@ def test_a_message_is_written_as_it_always_was(name: str) -> None:
 
 
 def expected_shape(name: str) -> Any:
-    if name.startswith(("pid-", "start-time-", "boot-id-", "nan")):
+    if name.startswith("users-"):
+        return protocol.ExamineRequest
+    if name.startswith(("pid-", "uid-", "start-time-", "boot-id-", "nan")):
         return protocol.StopRequest
     if name.startswith("password-"):
         return protocol.AuthenticateRequest

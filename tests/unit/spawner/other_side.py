@@ -39,6 +39,9 @@ REPLIES: dict[str, bytes] = {
     "lies": line({**STARTING, "pid": True}),
     "wrong-kind": line({"version": 1, "kind": "authenticated", "user": "mallory"}),
     "authenticates": line({"version": 1, "kind": "authenticated", "user": "alice"}),
+    "examines": line(
+        {"version": 1, "kind": "examined", "verdicts": {"alice": "open", "bob": "locked"}}
+    ),
     "stops": line({"version": 1, "kind": "stopped", "signalled": 2, "log_tail": "bye\n"}),
 }
 
@@ -59,6 +62,14 @@ def main(behaviour: str) -> None:
         print("sudo: a password is required\nsudo: sorry" + "x" * 100_000, file=sys.stderr)
         sys.exit(1)
     channel, descriptors = receive()
+    if behaviour == "reports":  # and keeps the pipe, as a program that is not execed yet
+        os.write(descriptors[1], line(STARTING))
+        with socket.socket(fileno=os.dup(descriptors[0])) as listener:
+            path = listener.getsockname()
+        with socket.socket(socket.AF_UNIX) as me:
+            me.connect(path)
+            me.recv(1)  # until the test is through
+        return
     if behaviour == "hangs":
         time.sleep(0.5)  # far longer than the patience that the test sets
         return

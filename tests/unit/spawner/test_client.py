@@ -14,7 +14,10 @@ from unixspawner import client, sockets, waiting
 from unixspawner.client import AskError
 from unixspawner_mediator.protocol import (
     AuthenticateRequest,
+    Examined,
+    ExamineRequest,
     ProcessIdentity,
+    Starting,
     StartRequest,
     Stopped,
     StopRequest,
@@ -23,7 +26,8 @@ from unixspawner_mediator.protocol import (
 OTHER_SIDE = str(pathlib.Path(__file__).with_name("other_side.py"))
 START = StartRequest("alice", "", "a" * 32, {"JUPYTERHUB_API_TOKEN": "secret-token"})
 IDENTITY = ProcessIdentity(1, 1, "3f1b8a52-0c4d-4a8e-9a51-1d2c3b4a5968")
-STOP = StopRequest("alice", "", "a" * 32, IDENTITY)
+STOP = StopRequest("alice", 1001, "", "a" * 32, IDENTITY)
+ASKED = ExamineRequest(["alice", "bob"])
 LOGIN = AuthenticateRequest("alice", "secret-password")
 
 
@@ -46,8 +50,10 @@ def _no_descriptor_is_left_open() -> Iterator[None]:
 
 
 async def start(behaviour: str, listener: socket.socket) -> client.Launch:
-    launch = await client.request_start(command(behaviour), START, listener)
+    remembered: list[Starting] = []
+    launch = await client.request_start(command(behaviour), START, listener, remembered.append)
     launch.sudo.wait()
+    assert remembered == [launch.report]
     return launch
 
 
@@ -88,7 +94,7 @@ async def test_what_sudo_says_is_for_the_log_on_one_line(listener: socket.socket
 
 async def test_a_missing_sudo_is_a_sentence_too(listener: socket.socket) -> None:
     with pytest.raises(AskError) as caught:
-        await client.request_start(["/nonexistent/sudo"], START, listener)
+        await client.request_start(["/nonexistent/sudo"], START, listener, print)
     assert caught.value.code == "sudo-missing"
 
 
@@ -132,6 +138,34 @@ async def test_no_other_answer_lets_anybody_in(behaviour: str, code: str) -> Non
         await client.request_authenticate(command(behaviour), LOGIN)
     assert caught.value.code == code
     assert "secret" not in caught.value.message + caught.value.detail
+
+
+async def test_a_start_that_is_given_up_after_its_report_is_remembered(
+    listener: socket.socket,
+) -> None:
+    """Else nobody would know of a server that runs."""
+    remembered: list[Starting] = []
+    asking = asyncio.create_task(
+        client.request_start(command("reports"), START, listener, remembered.append)
+    )
+    connection, _ = await asyncio.to_thread(listener.accept)  # it has reported by now
+    asking.cancel()
+    with connection, pytest.raises(asyncio.CancelledError):
+        await asking
+    assert [report.process.pid for report in remembered] == [waiting._left[-1].pid]
+
+
+async def test_each_person_that_was_asked_about_has_a_word() -> None:
+    assert await client.request_examine(command("examines"), ASKED) == Examined(
+        {"alice": "open", "bob": "locked"}
+    )
+
+
+@pytest.mark.parametrize("users", [["alice"], ["alice", "bob", "carol"], ["bob", "carol"]])
+async def test_words_about_others_are_not_taken(users: list[str]) -> None:
+    with pytest.raises(AskError) as caught:
+        await client.request_examine(command("examines"), ExamineRequest(users))
+    assert caught.value.code == "bad-reply"
 
 
 async def test_an_answer_that_does_not_come_is_a_sentence(
