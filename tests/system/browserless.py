@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -72,11 +72,16 @@ class Browserless:
         """Name (and path) to value of every cookie held now."""
         return {f"{c.name} {c.path}": str(c.value) for c in self._client.cookies.jar}
 
+    def cookie_header(self, path: str) -> str:
+        """What a browser sends to this path, for requests that go another way."""
+        cookies = [c for c in self._client.cookies.jar if path.startswith(c.path)]
+        return "; ".join(f"{c.name}={c.value}" for c in cookies)
+
     def go(self, path: str) -> httpx.Response:
         """Follow a link: GET, redirects included. `path` is relative to the service's base URL."""
         return self._seen(self._client.get(self.url + path, headers=_NAVIGATION))
 
-    def submit(self, path: str, form: dict[str, str]) -> httpx.Response:
+    def submit(self, path: str, form: Mapping[str, str | list[str]]) -> httpx.Response:
         """Send a form of the page last seen."""
         fields = {"_xsrf": self._xsrf, **form}
         headers = {**_NAVIGATION, "Referer": self.url + path}
