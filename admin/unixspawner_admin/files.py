@@ -102,8 +102,7 @@ def remove_file(path: Path, manifest: Manifest) -> None:
 def _make_directory(wanted: WantedDirectory, manifest: Manifest) -> None:
     make_parents(wanted.path, manifest)
     manifest.remember(manifest.directories, str(wanted.path))
-    # The record of an installation lies in one of them, and may have been written first.
-    wanted.path.mkdir(mode=0o700, exist_ok=True)
+    wanted.path.mkdir(mode=0o700)
     _give_directory(wanted)
 
 
