@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 from .cookies import XSRF_COOKIE
 from .request import Incoming
@@ -18,10 +18,6 @@ from .signing import Signer
 
 # Applications know headers of these names too, with tokens of their own.
 _CARRIERS = frozenset({b"x-xsrftoken", b"x-csrftoken"})
-# https://fetch.spec.whatwg.org/#concept-request-destination
-_PARTS_OF_A_PAGE = frozenset(
-    {"audio", "font", "image", "manifest", "script", "style", "track", "video", "worker"}
-)
 
 
 def token_for(signer: Signer, session: Session) -> str:
@@ -30,43 +26,13 @@ def token_for(signer: Signer, session: Session) -> str:
 
 
 def is_demanded(request: Incoming) -> bool:
-    """Not of pages that are only looked at, nor of what pages of this very server load and send.
-
-    Most applications know nothing of our token, and their pages could not send it. Their requests
-    are told by what browsers say of them: the same origin, and an address of this server. A script
-    of another person's page, which is on the same origin, can claim that address; it could read
-    the token just as well. The token remains for those that hide where they come from.
-    """
-    if request.websocket or (request.navigates and request.reads):
+    """Navigations that only read are free, and so are images and the like of our own pages."""
+    if request.websocket:
         return False
-    if not _same_origin(request):
-        return True
-    if request.reads and (request.fetch_mode == "no-cors" or _is_part_of_a_page(request)):
-        return False
-    return not _comes_from_here(request)
-
-
-def _is_part_of_a_page(request: Incoming) -> bool:
-    """What a browser uses itself, and what no script gets to read by asking for it."""
-    return request.header(b"sec-fetch-dest") in _PARTS_OF_A_PAGE
-
-
-def _same_origin(request: Incoming) -> bool:
-    """Browsers leave out Sec-Fetch-Site where a network could change it: on http."""
-    site = request.header(b"sec-fetch-site")
-    if site:
-        return site == "same-origin"
-    origin = urlsplit(request.header(b"origin")).netloc
-    return bool(origin) and origin == request.header(b"host")
-
-
-def _comes_from_here(request: Incoming) -> bool:
-    """Whether Referer is an address below this server's prefix."""
-    if request.below is None:
-        return False
-    prefix = request.raw_path.removesuffix(request.below).decode("latin-1")
-    path = urlsplit(request.header(b"referer")).path
-    return unquote(path).startswith(unquote(prefix))
+    if request.navigates:
+        return not request.reads
+    same_origin = request.header(b"sec-fetch-site") == "same-origin"
+    return not (request.fetch_mode == "no-cors" and same_origin and request.reads)
 
 
 def is_presented(signer: Signer, request: Incoming, session: Session) -> bool:
