@@ -7,7 +7,6 @@ package has to be pinned, and no browser downloaded, for it.
 from __future__ import annotations
 
 import base64
-import json
 import re
 import subprocess
 import tempfile
@@ -95,17 +94,6 @@ class Browser:
         strokes = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
         self._ask("POST", "actions", actions=[{"type": "key", "id": "keys", "actions": strokes}])
 
-    def chord(self, *keys: str) -> None:
-        """Press keys one after the other, and let go of all of them."""
-        strokes = [{"type": "keyDown", "value": key} for key in keys]
-        strokes += [{"type": "keyUp", "value": key} for key in reversed(keys)]
-        self._ask("POST", "actions", actions=[{"type": "key", "id": "keys", "actions": strokes}])
-
-    def write(self, text: str) -> None:
-        """Type a text to wherever the keyboard leads at the moment."""
-        for key in text:
-            self.chord(key)
-
     def resize(self, width: int, height: int) -> None:
         """Emulate a screen: a window has a minimal width that a phone has not."""
         self._devtools(
@@ -129,25 +117,6 @@ class Browser:
         """What the browser's console says about errors since the last look."""
         entries = self._ask("POST", "se/log", type="browser")
         return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
-
-    def windows(self) -> list[str]:
-        return list(self._ask("GET", "window/handles"))
-
-    def switch_to(self, window: str) -> None:
-        self._ask("POST", "window", handle=window)
-
-    def asked_for(self) -> list[str]:
-        """Every address on the network that pages have asked for since the last look."""
-        messages = (
-            json.loads(entry["message"])["message"]
-            for entry in self._ask("POST", "se/log", type="performance")
-        )
-        urls = (
-            message["params"]["request"]["url"]
-            for message in messages
-            if message["method"] == "Network.requestWillBeSent"
-        )
-        return [url for url in urls if url.startswith(("http:", "https:"))]
 
     def _sees(self, selector: str) -> bool:
         try:
@@ -203,7 +172,7 @@ def open_browser(
     ) as profile:
         options = {"args": [*CHROMIUM_ARGUMENTS, f"--user-data-dir={profile}"]}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options}
-        wanted["goog:loggingPrefs"] = {"browser": "SEVERE", "performance": "ALL"}
+        wanted["goog:loggingPrefs"] = {"browser": "SEVERE"}
         wanted["pageLoadStrategy"] = "normal" if waits_for_pages else "none"
         body = {"capabilities": {"alwaysMatch": wanted}}
         answer = driver.post("/session", json=body).json()["value"]

@@ -91,22 +91,13 @@ class Browserless:
         return self._seen(self._client.post(self.url + path, data=fields, headers=headers))
 
     def fetch(
-        self,
-        method: str,
-        path: str,
-        extra_headers: dict[str, str] | None = None,
-        body: object = None,
+        self, method: str, path: str, extra_headers: dict[str, str] | None = None
     ) -> httpx.Response:
         """What a page's script does: fetch() with the page's XSRF token."""
         token = self._server_xsrf(path) if path.startswith("user/") else self._xsrf
         headers = {**_FETCH, "X-XSRFToken": token, "Referer": self.url + "hub/home"}
         headers |= extra_headers or {}
-        return self._client.request(method, self.url + path, headers=headers, json=body)
-
-    def cookie_header(self, path: str) -> str:
-        """The cookies that go with a request for the path, for clients other than this one."""
-        request = self._client.build_request("GET", self.url + path)
-        return str(request.headers.get("cookie", ""))
+        return self._client.request(method, self.url + path, headers=headers)
 
     def _server_xsrf(self, path: str) -> str:
         """The token that a server's pages read from their cookie, the hub's having another path."""

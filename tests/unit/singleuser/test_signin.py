@@ -11,7 +11,6 @@ import pytest
 from tests.unit.singleuser.conftest import Running
 from tests.unit.singleuser.fakes import (
     ACCESS,
-    HOST,
     PREFIX,
     Browser,
     FakeHub,
@@ -216,58 +215,6 @@ async def test_what_a_cookie_alone_may_do(
     assert await ask("x", X_CSRFToken=token) == 200
     assert await ask(f"x?_xsrf={token}") == 200
     assert await ask("x", X_XSRFToken="wrong") == (200 if free else 403)
-
-
-@pytest.mark.parametrize(
-    ("method", "site", "dest", "free"),
-    [
-        ("GET", "same-origin", "script", True),
-        ("GET", "same-origin", "worker", True),
-        ("GET", "same-origin", "font", True),
-        ("GET", "same-origin", "manifest", True),
-        ("GET", "same-origin", "empty", False),
-        ("GET", "same-origin", "json", False),
-        ("GET", "same-origin", "serviceworker", False),
-        ("POST", "same-origin", "script", False),
-        ("GET", "same-site", "script", False),
-        ("GET", "cross-site", "font", False),
-    ],
-)
-async def test_modules_workers_and_fonts_come_without_a_token(
-    alice: Browser, method: str, site: str, dest: str, free: bool
-) -> None:
-    headers = {"Sec_Fetch_Mode": "cors", "Sec_Fetch_Site": site, "Sec_Fetch_Dest": dest}
-    status = (await alice.request(method, PREFIX + "x", **headers)).status
-    assert status == (200 if free else 403)
-
-
-@pytest.mark.parametrize(
-    ("method", "headers", "free"),
-    [
-        ("GET", {"Sec_Fetch_Mode": "cors", "Sec_Fetch_Site": "same-origin"}, True),
-        ("PUT", {"Sec_Fetch_Mode": "cors", "Sec_Fetch_Site": "same-origin"}, True),
-        ("POST", {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Site": "same-origin"}, True),
-        ("POST", {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Site": "same-site"}, False),
-        ("POST", {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Site": "cross-site"}, False),
-        ("GET", {"Sec_Fetch_Mode": "cors", "Sec_Fetch_Site": "cross-site"}, False),
-        ("POST", {"Origin": f"http://{HOST}"}, True),
-        ("POST", {"Origin": "http://evil.example"}, False),
-        ("POST", {"Origin": "null"}, False),
-        ("POST", {}, False),
-    ],
-)
-async def test_pages_of_applications_need_no_token_that_they_do_not_know(
-    alice: Browser, method: str, headers: dict[str, str], free: bool
-) -> None:
-    async def ask(referer: str) -> int:
-        more = {"Sec_Fetch_Mode": "", **headers, "Referer": referer}
-        return (await alice.request(method, PREFIX + "x", **more)).status
-
-    origin = f"http://{HOST}"
-    assert await ask(f"{origin}{PREFIX}") == (200 if free else 403)
-    assert await ask(f"{origin}{PREFIX}apps/editor/?folder=/home") == (200 if free else 403)
-    for elsewhere in ("", f"{origin}/", f"{origin}/user/mallory/x", f"{origin}/user/alicex/"):
-        assert await ask(elsewhere) == 403
 
 
 async def test_an_xsrf_token_of_another_session_is_worth_nothing(
