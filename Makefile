@@ -1,6 +1,6 @@
 # One gate for every change: `make check`. PYTHON is an interpreter with tests/requirements.lock installed.
 PYTHON ?= python3
-SHELL_FILES := install tests/run tests/peers/run .ci/run benchmarks/spawn/run benchmarks/gateway/run $(wildcard config/init.d/* config/libexec/*)
+SHELL_FILES := install config/completion/unixspawner.bash tests/run tests/peers/run .ci/run benchmarks/spawn/run benchmarks/gateway/run $(wildcard config/init.d/* config/libexec/*)
 
 .PHONY: check format lint types shell test
 

@@ -13,6 +13,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from unixspawner import access, draining
+
 c = get_config()  # noqa: F821  given by JupyterHub
 
 ETC = Path("/etc/unixspawner")
@@ -100,3 +102,12 @@ for addition in sorted((ETC / "jupyterhub_config.d").glob("*.py")):
     if os.path.basename(addition).startswith("."):
         continue
     read_addition(addition)
+
+# After your own settings, which may set these as well.
+# While an administrator drains the machine (`unixspawner drain`), all pages say so.
+own_announcement = c.JupyterHub.template_vars.get("announcement", "")
+c.JupyterHub.template_vars["announcement"] = draining.announcement(own_announcement)
+# The programs that may ask this hub: the command `unixspawner`, and Prometheus when it has a token.
+for service, role in access.services(STATE, ETC):
+    c.JupyterHub.services.append(service)
+    c.JupyterHub.load_roles.append(role)

@@ -18,6 +18,7 @@ from .exchanges import Exchanges, keep_revalidating
 from .gate import Gate
 from .gateway import Gateway
 from .hub import Hub, check_hub
+from .log_limit import keep_logs_short
 from .logins import Logins
 from .own import own_application
 from .replies import hub_version
@@ -49,6 +50,7 @@ class Application:
         _tidy_up()
         if self.settings.dev:
             return
+        keep_logs_short()
         async with asyncio.TaskGroup() as group:
             group.create_task(check_hub(self.hub, hub_version()))
             group.create_task(keep_revalidating(self.exchanges, self.sessions))

@@ -13,7 +13,7 @@ from traitlets import Unicode
 
 from unixspawner_mediator.protocol import PASSWORD, USER_NAME, AuthenticateRequest, printable
 
-from . import client
+from . import client, metrics
 from .client import AskError
 from .membership import is_member
 from .quiet import keep_secrets_out_of_the_log
@@ -89,6 +89,7 @@ class UnixAuthenticator(PAMAuthenticator):
         return [self.sudo_path, "-n", "-u", account, program]
 
     def _refused(self, handler: Any, name: str, error: AskError) -> HTTPError:
+        metrics.refused("sign-in", error.code)
         where = handler.request.remote_ip if handler is not None else "-"
         self.log.warning(
             "Sign-in refused for %s from %s: %s: %s (%s)",

@@ -8,7 +8,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 from jupyterhub import orm
 from sudospawner import SudoSpawner
@@ -22,7 +22,7 @@ from unixspawner_mediator.protocol import (
     printable,
 )
 
-from . import client, readiness, sockets
+from . import client, draining, metrics, readiness, sockets
 from .client import AskError
 from .failures import for_the_person
 from .membership import is_member
@@ -81,6 +81,7 @@ class UnixSpawner(SudoSpawner):
         self._process: ServerProcess | None = None
         self._progress = Progress()
         super().__init__(**kwargs)
+        metrics.watch(self)
 
     # What JupyterHub asks of a spawner -----------------------------------------------------
 
@@ -88,7 +89,8 @@ class UnixSpawner(SudoSpawner):
         """Start the server; returns its URL once it has answered."""
         self._progress = Progress()
         try:
-            return await self._start()
+            with metrics.stage("total"):
+                return await self._start()
         except AskError as error:
             self._log_failure("start", error)
             await self._clean_up()
@@ -104,7 +106,9 @@ class UnixSpawner(SudoSpawner):
         try:
             if self._identity is not None:
                 await self._request_stop()
+                metrics.stopped(well=True)
         except AskError as error:
+            metrics.stopped(well=False)
             raise for_the_person(error) from None
         finally:
             self._revoke_token()
@@ -143,6 +147,7 @@ class UnixSpawner(SudoSpawner):
         self._token_id = saved["token_id"]
         self._identity = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
         self._process = ServerProcess.verify(self._identity, self.account)
+        metrics.adopted(runs=self._process is not None)
         if self._process is None:
             self.log.info("The server %s has ended meanwhile", self._log_name)
             self._revoke_token()
@@ -180,6 +185,11 @@ class UnixSpawner(SudoSpawner):
         return env
 
     @property
+    def is_running(self) -> bool:
+        """Whether the server's process runs at this moment."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def account(self) -> str:
         """The Unix account of the person: JupyterHub's name is the account's name."""
         return str(self.user.name)
@@ -188,6 +198,7 @@ class UnixSpawner(SudoSpawner):
 
     async def _start(self) -> str:
         self._warn_about_ignored_settings()
+        draining.require_off()
         self._require_member()
         listener, self._socket_path = sockets.listen(self.sockets_directory)
         self._server_id = secrets.token_hex(16)
@@ -212,7 +223,8 @@ class UnixSpawner(SudoSpawner):
         environment = {name: str(value) for name, value in self.get_env().items()}
         request = StartRequest(self.account, self.name, self._server_id, environment)
         asked = time.perf_counter()
-        launch = await client.request_start(self._sudo_command("start"), request, listener)
+        with metrics.stage("session"):
+            launch = await client.request_start(self._sudo_command("start"), request, listener)
         taken = 1000 * (time.perf_counter() - asked)
         self._identity = launch.report.process
         pid = self._identity.pid
@@ -230,7 +242,8 @@ class UnixSpawner(SudoSpawner):
         self._progress.add(70, "Waiting for the first answer")
         try:
             target = f"{self.server.base_url}api"
-            await readiness.first_answer(self._socket_path, target, process)
+            with metrics.stage("program"):
+                await readiness.first_answer(self._socket_path, target, process)
         except readiness.EndedEarlyError:
             raise await self._ended_early() from None
         self._progress.add(90, "The server answers")
@@ -294,7 +307,8 @@ class UnixSpawner(SudoSpawner):
         if self.args:
             self.log.warning("Spawner.args has no effect: the program is fixed in mediator.toml")
 
-    def _log_failure(self, verb: str, error: AskError) -> None:
+    def _log_failure(self, verb: Literal["start", "stop"], error: AskError) -> None:
+        metrics.refused(verb, error.code)
         self.log.error(
             "Could not %s %s's server: %s: %s (%s)",
             verb,

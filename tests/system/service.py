@@ -93,3 +93,25 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}hub/login").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def has_systemd(host: Host) -> bool:
+    return host.run("test", "-d", "/run/systemd/system", check=False).status == 0
+
+
+def do(host: Host, verb: str) -> None:
+    """Start, stop or restart the hub's service as an administrator does."""
+    script = "/etc/init.d/unixspawner"
+    words = ("systemctl", verb, "unixspawner") if has_systemd(host) else (script, verb)
+    host.run(*words, timeout=90)
+    if verb != "stop":
+        wait_for("the sign-in page", lambda: answers(host.url))
+
+
+@contextmanager
+def without_hub(host: Host) -> Iterator[None]:
+    do(host, "stop")
+    try:
+        yield
+    finally:
+        do(host, "start")
