@@ -212,7 +212,7 @@ remove_recipe() {
 	for file in "$name.toml" "$name.svg"; do
 		if [ -e "$catalogue/$file" ] && ! cmp -s -- "$catalogue/$file" "$home/as-installed/$file"; then
 			mv -- "$catalogue/$file" "$catalogue/$file.kept"
-			echo "You have edited $catalogue/$file: it is kept as $catalogue/$file.kept."
+			echo "You have edited $catalogue/$file. It is kept as $catalogue/$file.kept."
 		fi
 		rm -f -- "$catalogue/$file" "$catalogue/$file.new"
 	done

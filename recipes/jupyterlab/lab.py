@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,12 @@ class KernelManager(ServerKernelManager):
     """Kernels on Unix sockets, also those that people have added in environments of their own."""
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-        words: list[str] = super().format_kernel_cmd(extra_arguments)
-        if words[1:3] == ["-m", "ipykernel_launcher"]:
-            words[1:3] = [KERNEL]
-        return words
+        python, *words = super().format_kernel_cmd(extra_arguments)
+        options = list(takewhile(lambda word: word.startswith("-") and word != "-m", words))
+        module, rest = words[len(options) : len(options) + 2], words[len(options) + 2 :]
+        if module == ["-m", "ipykernel_launcher"]:
+            return [python, *options, KERNEL, *rest]
+        return [python, *words]
 
 
 def _place() -> str:

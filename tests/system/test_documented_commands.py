@@ -260,7 +260,7 @@ RUN_ELSEWHERE: dict[str, str] = {
         "tests/system/test_recipe_jupyterlab.py::test_an_environment_that_is_there_already_is_used"
     ),
     "recipes/jupyterlab/install --remove": (
-        "tests/system/test_recipes.py::test_removing_takes_everything_back"
+        "tests/system/test_recipes.py::test_removing_takes_everything_back_but_what_the_administrator_wrote"
     ),
     "recipes/terminal/install": (
         "tests/system/test_recipes.py::test_the_terminal_runs_the_login_shell"

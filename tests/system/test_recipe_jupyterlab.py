@@ -148,23 +148,16 @@ def test_it_opens_where_the_administrator_says_and_shows_the_whole_home(
 def test_the_persons_own_configuration_and_kernels_count(
     host: Host, accounts: Accounts, root_application: None, browser: OpenBrowser
 ) -> None:
-    python = f"{APPS}/jupyterlab/start"
-    python = host.run("grep", "-o", "[^ ]*/environment/bin/python", python).out.strip()
-    spec = {
-        "argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": "Mine",
-        "language": "python",
-        "env": {"MINE": "yes"},
-    }
+    script = host.run("cat", f"{APPS}/jupyterlab/start").out
+    python = next(word for word in script.split() if word.endswith("/bin/python"))
+    announce = f"{python} -m ipykernel install --user --name mine --env MINE yes"
     settings = (
         "c.ServerApp.port = 9999\nc.ServerApp.ip = '0.0.0.0'\nc.ServerApp.password = 'x'\n"
         "c.ServerApp.base_url = '/elsewhere'\nc.MappingKernelManager.default_kernel_name = 'mine'\n"
     )
-    files = {
-        ".jupyter/jupyter_server_config.py": settings,
-        ".local/share/jupyter/kernels/mine/kernel.json": json.dumps(spec),
-    }
+    files = {".jupyter/jupyter_server_config.py": settings, ".local/share/jupyter/x": ""}
     with files_of(host, accounts.alice, files):
+        host.as_account("alice", "sh", "-c", announce)
         person = browser()
         person.sign_in(accounts.alice)
         lab = Lab(person, PLACE)
