@@ -15,15 +15,19 @@ from tests.system.database import server_tokens
 from tests.system.host import Host, wait_for
 from tests.system.service import RUN
 
+TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
+OWNERS = tuple(word for name in NAMES for word in ("-o", "-user", name))
+TO_FIND = ("-maxdepth", "1", "-ignore_readdir_race", "-name", "unixspawner-test.*", *OWNERS)
+
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Sockets of servers, processes of the tests' people, tokens of servers, helper files."""
+    """Sockets of servers, processes and temporary files of the tests' people, tokens of servers."""
 
     sockets: tuple[str, ...]
     processes: tuple[str, ...]
     tokens: tuple[str, ...]
-    test_files: tuple[str, ...]
+    temporary_files: tuple[str, ...]
 
     @classmethod
     def of(cls, host: Host) -> Self:
@@ -31,7 +35,7 @@ class Leftovers:
             sockets=lines(host.run("find", f"{RUN}/servers", "-mindepth", "1").out),
             processes=tuple(line for name in NAMES for line in processes(host, name)),
             tokens=server_tokens(host),
-            test_files=lines(host.run("find", "/var/tmp", "-name", "unixspawner-test.*").out),
+            temporary_files=lines(host.run("find", *TEMPORARY, *TO_FIND).out),
         )
 
     def beyond(self, before: Self) -> list[str]:

@@ -150,7 +150,8 @@ def test_the_persons_own_configuration_and_kernels_count(
 ) -> None:
     script = host.run("cat", f"{APPS}/jupyterlab/start").out
     python = next(word for word in script.split() if word.endswith("/bin/python"))
-    announce = f"{python} -m ipykernel install --user --name mine --env MINE yes"
+    # with a TMPDIR of its own, since ipykernel leaves what it has copied from there
+    announce = f"TMPDIR=~/.jupyter {python} -m ipykernel install --user --name mine --env MINE yes"
     settings = (
         "c.ServerApp.port = 9999\nc.ServerApp.ip = '0.0.0.0'\nc.ServerApp.password = 'x'\n"
         "c.ServerApp.base_url = '/elsewhere'\nc.MappingKernelManager.default_kernel_name = 'mine'\n"
