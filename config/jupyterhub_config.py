@@ -56,7 +56,11 @@ c.JupyterHub.hub_connect_url = unix_url(RUN / "hub.sock")
 c.JupyterHub.hub_socket_mode = 0o666
 bound_http_server()
 
-# The proxy, from the same release, and the pid by which a hub finds one that was left over.
+# The proxy, from the same release. It goes on when the hub ends, so that no connection breaks, and
+# the next hub takes it over. The service's script ends it, by the pid in this file.
+c.JupyterHub.proxy_class = "unixspawner"
+c.JupyterHub.cleanup_proxy = False
+c.UnixProxy.token_file = str(STATE / "proxy-token")
 c.ConfigurableHTTPProxy.command = [
     str(RELEASE / "bin/node"),
     "--import",
@@ -81,6 +85,8 @@ c.JupyterHub.spawner_class = "unixspawner"
 c.UnixSpawner.users_group = options["users_group"]
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 10
+# Servers that nobody uses end by themselves.
+c.UnixHub.idle_timeout = 3600 * options["idle_hours"]
 # A restart of this service leaves everybody's servers alone.
 c.JupyterHub.cleanup_servers = False
 

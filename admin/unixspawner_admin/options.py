@@ -35,11 +35,13 @@ class Options:
     tls_key: str = ""
     insecure_http: bool = False
     mkhomedir: bool = False
+    idle_hours: int = 72
     demo: bool = False
 
     def __post_init__(self) -> None:
         _check_address(self)
         _check_names(self)
+        _check_idle_hours(self)
         _check_protection(self)
 
     @property
@@ -154,6 +156,14 @@ def _check_names(options: Options) -> None:
         raise OptionError("The two groups and the two accounts must have four different names.")
 
 
+def _check_idle_hours(options: Options) -> None:
+    if not 0 <= options.idle_hours <= 24 * 365:
+        raise OptionError(
+            f"--idle-hours {options.idle_hours} is out of range: give hours up to 8760, or 0 to "
+            "let idle servers run."
+        )
+
+
 def _check_protection(options: Options) -> None:
     if bool(options.tls_cert) != bool(options.tls_key):
         raise OptionError("--tls-cert and --tls-key belong together: give both or neither.")
@@ -182,6 +192,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_names(parser)
     switch = argparse.BooleanOptionalAction
     parser.add_argument("--mkhomedir", action=switch, help="make missing home directories")
+    parser.add_argument(
+        "--idle-hours",
+        type=int,
+        metavar="HOURS",
+        help="end servers that nobody used for so long; 0: never (72)",
+    )
     parser.add_argument("--demo", action=switch, help="a demo application and a person `demo`")
     parser.add_argument("--dry-run", action="store_true", help="say what would change, no more")
     parser.add_argument("--no-start", action="store_true", help="leave the service as it is")

@@ -3,7 +3,7 @@
 The table in admin/README.md lists the same, for people.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import accounts, pam, paths, release, services, sudo, system, zipapps
@@ -51,11 +51,18 @@ def programs(context: Context) -> list[WantedFile]:
         WantedFile(paths.LIBEXEC / "authenticate", zipapps.authenticate(mediator, pamela), 0o755),
         _template(context, "config/libexec/command", paths.COMMAND, mode=0o755),
     ]
-    launchers = (*_LAUNCHERS, "demo") if context.options.demo else _LAUNCHERS
-    for name in launchers:
+    for name in _launchers(context):
         file = _template(context, f"config/libexec/{name}", paths.LIBEXEC / name, mode=0o755)
         wanted.append(file)
     return wanted
+
+
+def _launchers(context: Context) -> Iterator[str]:
+    yield from _LAUNCHERS
+    if services.systemd_runs():
+        yield "end-proxy"
+    if context.options.demo:
+        yield "demo"
 
 
 def _pamela(built: Path) -> tuple[str, bytes]:

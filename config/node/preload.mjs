@@ -127,3 +127,12 @@ ConfigurableProxy.prototype.handleProxyWeb = function (request, response) {
   if (coding || Number(length) > 0) watch(request, response);
   return handleWeb.call(this, request, response);
 };
+
+// 6. Bytes on a WebSocket are no sign of use: browsers answer the server's pings for as long as a page is
+// open anywhere. Servers count the messages themselves, and tell the hub.
+const upgrade = ConfigurableProxy.prototype.handleProxyWs;
+const ignore = { updateLastActivity: { value: () => Promise.resolve() } };
+
+ConfigurableProxy.prototype.handleProxyWs = function (request, socket, head) {
+  return upgrade.call(Object.create(this, ignore), request, socket, head);
+};

@@ -10,6 +10,11 @@ def server_log(home: str, server_name: str) -> str:
     return f"{home}/.local/state/unixspawner/{_log_name(server_name)}"
 
 
+def spare_log(runtime_directory: str, server_name: str) -> str:
+    """Where the log goes while the home takes none."""
+    return f"{runtime_directory}/{_log_name(server_name)}"
+
+
 def _log_name(server_name: str) -> str:
     if not server_name:
         return "server.log"

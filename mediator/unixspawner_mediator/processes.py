@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from .errors import Refusal
@@ -18,6 +17,10 @@ from .protocol import ProcessIdentity
 MARKER = "UNIXSPAWNER_SERVER_ID"
 MAX_FILE = 2**20  # a process can make its environment appear as large as it likes
 MEDIATOR_WORDS = (b"/mediator", b"start")
+KILLING = 5.0  # seconds that we go on killing
+FREEZE = 2.0  # seconds for stopping what forks
+WATCHED = 64
+LOOKS = 50
 
 
 class Process(NamedTuple):
@@ -26,29 +29,36 @@ class Process(NamedTuple):
     pid: int
     parent: int
     start_time: int
+    uid: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.pid, self.start_time
 
 
-def own_processes() -> dict[int, Process]:
-    """All processes of this uid except ourselves."""
+def own_processes(ended: set[int]) -> dict[int, Process]:
+    """All processes of this uid except ourselves. Adds to `ended` who did so while we looked."""
     found: dict[int, Process] = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid():
-            process = _read(int(name), os.getuid())
-            if process is not None:
+            process = _read(int(name))
+            if process is None:
+                ended.add(int(name))
+            elif process.uid == os.getuid():
                 found[process.pid] = process
     return found
 
 
-def _read(pid: int, uid: int) -> Process | None:
+def _read(pid: int) -> Process | None:
+    """None when it has ended."""
     try:
-        if os.stat(f"/proc/{pid}").st_uid != uid:
-            return None
+        uid = os.stat(f"/proc/{pid}").st_uid
         fields = _read_file(pid, "stat").rpartition(b")")[2].split()
-    except OSError:  # it ended while we looked
+    except OSError:
         return None
-    if not fields or fields[0] == b"Z":
+    if fields[0] == b"Z":
         return None
-    return Process(pid, int(fields[1]), int(fields[19]))
+    return Process(pid, int(fields[1]), int(fields[19]), uid)
 
 
 def _read_file(pid: int, name: str) -> bytes:
@@ -76,24 +86,38 @@ def started_by_sudo(process: Process) -> bool:
     return False
 
 
-def find_tree(
-    server_id: str, leader: ProcessIdentity, ours: set[tuple[int, int]]
-) -> dict[int, Process]:
+def find_tree(server_id: str, leader: ProcessIdentity, ours: set[tuple[int, int]]) -> set[Process]:
     """Every process of the server, found afresh.
 
-    `ours` are pids and start times seen before: a process that is ending has no environment left.
+    `ours` are pids and start times seen before: a process that is ending has no environment left,
+    and one that descended from the server may have lost its parents meanwhile.
+    While processes end, one of them may have left a child that is not in the list that we read.
 
     Raises:
         Refusal: the leader's process exists and is not one that we started.
     """
-    table = own_processes()
-    members = {pid for pid in table if carries_marker(pid, server_id)}
+    ended: set[int] = set()
+    for _ in range(LOOKS):
+        before = len(ended)
+        tree = _find_once(server_id, leader, ours, own_processes(ended))
+        if tree or len(ended) == before:
+            break
+    return tree
+
+
+def _find_once(
+    server_id: str,
+    leader: ProcessIdentity,
+    ours: set[tuple[int, int]],
+    table: dict[int, Process],
+) -> set[Process]:
+    members = {p.pid for p in table.values() if p.key in ours or carries_marker(p.pid, server_id)}
     known = table.get(leader.pid)
     if known is not None and known.start_time == leader.start_time and known.pid not in members:
-        if (known.pid, known.start_time) not in ours and not started_by_sudo(known):
+        if not started_by_sudo(known):
             raise Refusal("not-ours", "That process was not started by this service.")
         members.add(known.pid)
-    return {pid: table[pid] for pid in _with_descendants(table, members)}
+    return {table[pid] for pid in _with_descendants(table, members)}
 
 
 def _with_descendants(table: dict[int, Process], members: set[int]) -> set[int]:
@@ -115,50 +139,61 @@ def require_own(leader: ProcessIdentity) -> None:
         raise Refusal("not-yours", "That process belongs to another account.")
 
 
-def end_tree(server_id: str, leader: ProcessIdentity, patience: float) -> int:
+def end_tree(server_id: str, leader: ProcessIdentity, patience: float) -> tuple[int, int]:
     """End every process of the server: TERM, and KILL for what is left after `patience` seconds.
 
-    Looks again until nothing is found, since a process may have forked meanwhile. Returns how
-    many processes were signalled.
+    Looks again until nothing is found, since a process may have forked meanwhile. Returns how many
+    processes were signalled, and how many are still there: those in an uninterruptible wait, such
+    as for a mount that hangs.
     """
     signalled: set[tuple[int, int]] = set()
     deadline = time.monotonic() + patience
-    hard_deadline = deadline + 5
     while tree := find_tree(server_id, leader, signalled):
-        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
-        # a TERM is sent once; repeating it would cut short an orderly end
-        fresh = [p for p in tree.values() if (p.pid, p.start_time) not in signalled]
-        targets = fresh if number == signal.SIGTERM else list(tree.values())
-        with _handles(list(tree.values())) as handles:
-            for process in targets:
-                if process.pid in handles:
-                    signal.pidfd_send_signal(handles[process.pid], number)
-                    signalled.add((process.pid, process.start_time))
-            _wait_for_one(list(handles.values()), max(0.02, deadline - time.monotonic()))
-        if time.monotonic() > hard_deadline:
-            break  # in an uninterruptible wait, such as a mount that hangs
-    return len(signalled)
+        now = time.monotonic()
+        if now > deadline + KILLING:
+            break
+        if now < deadline:
+            # a TERM is sent once; repeating it would cut short an orderly end
+            _send(signal.SIGTERM, {p for p in tree if p.key not in signalled}, signalled)
+        else:
+            _freeze(server_id, leader, signalled)
+            _send(signal.SIGKILL, find_tree(server_id, leader, signalled), signalled)
+        _wait_for_one(tree, max(0.02, min(1.0, deadline - now)))
+    return len(signalled), len(tree)
 
 
-@contextlib.contextmanager
-def _handles(processes: list[Process]) -> Iterator[dict[int, int]]:
-    """pidfds of the processes that are still the ones we saw."""
-    handles: dict[int, int] = {}
-    try:
-        for process in processes:
-            with contextlib.suppress(OSError):
-                handles[process.pid] = os.pidfd_open(process.pid)
-                if _read(process.pid, os.getuid()) != process:
-                    os.close(handles.pop(process.pid))
-        yield handles
-    finally:
-        for handle in handles.values():
+def _freeze(server_id: str, leader: ProcessIdentity, signalled: set[tuple[int, int]]) -> None:
+    """Stop all of them, so that nobody forks faster than we look."""
+    stopped: set[Process] = set()
+    until = time.monotonic() + FREEZE
+    while time.monotonic() < until:
+        fresh = find_tree(server_id, leader, signalled) - stopped
+        if not fresh:
+            return
+        _send(signal.SIGSTOP, fresh, signalled)
+        stopped |= fresh
+
+
+def _send(number: int, processes: set[Process], signalled: set[tuple[int, int]]) -> None:
+    """Through a handle, to those that are still the ones we saw."""
+    for process in processes:
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(process.pid)
+            now = _read(process.pid)
+            if now is not None and (now.key, now.uid) == (process.key, process.uid):
+                with contextlib.suppress(OSError):  # it has just ended
+                    signal.pidfd_send_signal(handle, number)
+                signalled.add(process.key)
             os.close(handle)
 
 
-def _wait_for_one(handles: list[int], seconds: float) -> None:
-    poll = select.poll()
+def _wait_for_one(processes: set[Process], seconds: float) -> None:
+    """Until one of them has ended; of very many only some are watched."""
+    poll, handles = select.poll(), []
+    for process in list(processes)[:WATCHED]:
+        with contextlib.suppress(OSError):
+            handles.append(os.pidfd_open(process.pid))
+            poll.register(handles[-1], select.POLLIN)
+    poll.poll(seconds * 1000)
     for handle in handles:
-        poll.register(handle, select.POLLIN)
-    if handles:
-        poll.poll(min(seconds, 1.0) * 1000)
+        os.close(handle)

@@ -24,6 +24,7 @@ SERVER_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 CODE = re.compile(r"[a-z][a-z-]{0,40}", re.ASCII)
+TROUBLE = re.compile(r"([a-z][a-z-]{0,40})?", re.ASCII)
 # At most four octets a character, so that the longest text fits a reply; no control characters.
 TEXT = re.compile(r"[^\x00-\x1f\x7f]{0,1000}")
 LOG_TEXT = re.compile(rf"[^\x00-\x08\x0b-\x1f\x7f]{{0,{LOG_TAIL}}}")
@@ -47,6 +48,11 @@ class ProcessIdentity(NamedTuple):
     boot_id: str
 
 
+def unknown_process(boot_id: str) -> ProcessIdentity:
+    """What a stop names when a start was interrupted before the hub learned of its process."""
+    return ProcessIdentity(0, 0, boot_id)
+
+
 class StartRequest(NamedTuple):
     user: str
     server_name: str
@@ -55,6 +61,8 @@ class StartRequest(NamedTuple):
 
 
 class StopRequest(NamedTuple):
+    """`process` may be unknown_process(): then the server's mark alone tells what to end."""
+
     user: str
     server_name: str
     server_id: str
@@ -67,16 +75,22 @@ class AuthenticateRequest(NamedTuple):
 
 
 class Starting(NamedTuple):
-    """The mediator is about to become the server's program."""
+    """The mediator is about to become the server's program.
+
+    `trouble` is a code and `message` a sentence when something is wrong with the home, else empty.
+    """
 
     process: ProcessIdentity
     ignored_environment: list[str]
+    trouble: str = ""
+    message: str = ""
 
 
 class Stopped(NamedTuple):
-    """How many processes were signalled, and the last lines that the server wrote."""
+    """How many processes were signalled, how many would not end, and the server's last lines."""
 
     signalled: int
+    left: int
     log_tail: str
 
 
@@ -157,7 +171,11 @@ _PARSERS: dict[str, Callable[[str, object], Any]] = {
     "start_time": _natural,
     "boot_id": _text(BOOT_ID),
     "ignored_environment": _names,
+    "trouble": _text(TROUBLE),
+    "stop.pid": _count,
+    "stop.start_time": _count,
     "signalled": _count,
+    "left": _count,
     "log_tail": _text(LOG_TEXT),
     "code": _text(CODE),
     "message": _text(TEXT),
@@ -169,8 +187,8 @@ _SHAPES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "start": (StartRequest, ("user", "server_name", "server_id", "environment")),
     "stop": (StopRequest, ("user", "server_name", "server_id", *_IDENTITY)),
     "authenticate": (AuthenticateRequest, ("user", "password")),
-    "starting": (Starting, (*_IDENTITY, "ignored_environment")),
-    "stopped": (Stopped, ("signalled", "log_tail")),
+    "starting": (Starting, (*_IDENTITY, "ignored_environment", "trouble", "message")),
+    "stopped": (Stopped, ("signalled", "left", "log_tail")),
     "authenticated": (Authenticated, ("user",)),
     "refused": (Refused, ("code", "message")),
     "fault": (Faulted, ("message",)),
@@ -219,10 +237,14 @@ def _decode(data: bytes, limit: int, tag_name: str) -> Any:
     shape, names = _SHAPES[tag]
     if fields.keys() != set(names):
         _fail(f"{tag} needs exactly the fields {', '.join(names)}")
-    values = [_PARSERS[name](name, fields[name]) for name in names]
+    parsers = [_PARSERS.get(f"{tag}.{name}") or _PARSERS[name] for name in names]
+    values = [parse(name, fields[name]) for parse, name in zip(parsers, names, strict=True)]
     if _IDENTITY[0] in names:
         start = names.index(_IDENTITY[0])
-        values[start : start + 3] = [ProcessIdentity(*values[start : start + 3])]
+        identity = ProcessIdentity(*values[start : start + 3])
+        if bool(identity.pid) != bool(identity.start_time):
+            _fail("pid is not a positive integer")
+        values[start : start + 3] = [identity]
     return shape(*values)
 
 

@@ -6,7 +6,7 @@ import syslog
 from typing import NoReturn
 
 from . import config as configuration
-from . import paths, policy, system
+from . import home, policy, system
 from .config import Config
 from .errors import Refusal, broken_request
 from .policy import Account
@@ -83,12 +83,13 @@ def _become_server(
     session = dict(os.environ)
     environment = policy.server_environment(config, account, session, request.server_id) | granted
     os.umask(int(config.umask, 8))
-    system.enter_home(account)
-    log = system.open_log(paths.server_log(account.home, request.server_name))
+    log, code, message = home.prepare(account, request.server_name)
+    if code:
+        environment["UNIXSPAWNER_TROUBLE"] = message
     system.become_session_leader()
-    syslog_line = f"start user={account.name} server={request.server_name!r} accepted"
-    system.log(syslog.LOG_NOTICE, syslog_line)
-    channel.send(encode(Starting(system.own_identity(), ignored)))
+    line = f"start user={account.name} server={request.server_name!r} accepted {code}"
+    system.log(syslog.LOG_NOTICE, line.rstrip())
+    channel.send(encode(Starting(system.own_identity(), ignored, code, message)))
     try:
         system.become_program(config.command, environment, listener, log)
     except OSError as error:

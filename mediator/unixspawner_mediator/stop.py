@@ -1,11 +1,9 @@
 """`mediator stop`: run by sudo as the person; ends what we started for them and nothing else."""
 
-import os
-import stat
 import syslog
 
 from . import config as configuration
-from . import paths, policy, processes, system
+from . import home, policy, processes, system
 from .config import Config
 from .errors import broken_request
 from .policy import Account
@@ -31,13 +29,12 @@ def answer_stop() -> None:
     config = configuration.read()
     account = system.own_account()
     _authorise(config, account, request)
-    signalled = _end(request)
-    tail = read_tail(paths.server_log(account.home, request.server_name))
-    system.log(
-        syslog.LOG_NOTICE,
-        f"stop user={account.name} server={request.server_name!r} signalled={signalled}",
-    )
-    system.reply(0, encode(Stopped(signalled, tail)))
+    signalled, left = _end(request)
+    counts = f"signalled={signalled} left={left}"
+    line = f"stop user={account.name} server={request.server_name!r} {counts}"
+    system.log(syslog.LOG_NOTICE, line)
+    words = legible(home.last_words(account, request.server_name, TAIL_OCTETS))
+    system.reply(0, encode(Stopped(signalled, left, words)))
 
 
 def _authorise(config: Config, account: Account, request: StopRequest) -> None:
@@ -47,25 +44,14 @@ def _authorise(config: Config, account: Account, request: StopRequest) -> None:
     policy.require_person(config, account)
 
 
-def _end(request: StopRequest) -> int:
+def _end(request: StopRequest) -> tuple[int, int]:
     if request.process.boot_id != system.boot_id():
-        return 0  # the machine has been restarted: whatever has that pid now is not ours
+        return 0, 0  # the machine has been restarted: whatever has that pid now is not ours
     processes.require_own(request.process)
     return processes.end_tree(request.server_id, request.process, PATIENCE)
 
 
-def read_tail(path: str) -> str:
-    """The last lines of a log, as text that a reply may carry; empty when there is none."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(path, flags)
-    except OSError:
-        return ""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        return ""
-    with open(descriptor, "rb") as file:
-        file.seek(max(0, status.st_size - TAIL_OCTETS))
-        text = file.read(TAIL_OCTETS).decode("utf-8", "replace")
+def legible(words: bytes) -> str:
+    """The end of a log as text that a reply may carry."""
+    text = words.decode("utf-8", "replace")
     return "".join(c for c in text if LOG_TEXT.fullmatch(c))[-LOG_TAIL:]

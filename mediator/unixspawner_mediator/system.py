@@ -7,14 +7,16 @@ import array
 import contextlib
 import fcntl
 import grp
+import math
 import os
 import pwd
+import select
 import signal
 import socket
 import stat
 import sys
 import syslog
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from .errors import Refusal, broken_request
@@ -100,7 +102,9 @@ def own_account() -> Account:
     try:
         entry = pwd.getpwuid(os.getuid())
     except KeyError:
-        raise Refusal("no-account", "This account is not known to the name service.") from None
+        raise Refusal(
+            "no-account", "This account is not known to the name service: ask your administrator."
+        ) from None
     if os.getgid() != entry.pw_gid:  # sudo -g lets the hub choose among the person's groups
         raise Refusal("wrong-group", "The mediator must run with the account's own group.")
     return _account(entry, [*os.getgroups(), os.getgid()])
@@ -153,52 +157,55 @@ def own_identity() -> ProcessIdentity:
     return ProcessIdentity(os.getpid(), int(fields[19]), boot_id())
 
 
-def enter_home(account: Account) -> None:
-    """Make the home directory the working directory."""
-    try:
-        os.chdir(account.home)
-    except (FileNotFoundError, NotADirectoryError):
-        raise Refusal(
-            "home-missing",
-            f"Your home directory {account.home} does not exist: ask your administrator.",
-        ) from None
-    except PermissionError:
-        raise Refusal(
-            "home-unreadable",
-            f"You may not enter your home directory {account.home}: ask your administrator "
-            "to check its owner and permissions.",
-        ) from None
-    except OSError as error:
-        raise Refusal(
-            "home-broken",
-            f"Your home directory {account.home} cannot be used ({error.strerror}): "
-            "ask your administrator.",
-        ) from None
+def runtime_directory() -> str:
+    """Where we may write when the home takes nothing. Whose it is must be looked at."""
+    session = os.environ.get("XDG_RUNTIME_DIR", "")
+    if session.startswith("/"):
+        return f"{session}/unixspawner"
+    return f"/tmp/unixspawner-{os.getuid()}"  # noqa: S108  whether it is ours is looked at
 
 
-def open_log(path: str) -> int:
-    """Open the server's log in the home directory; a home that is full still gets a server."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def try_first(work: Callable[[], bytes], patience: float) -> bytes:
+    """What `work` returns in a process of its own, or b"" when it does not within `patience`.
+
+    In a grandchild, so that it is nobody's to collect should it hang beyond any signal. Somebody
+    who may not have one more process has the work done here.
+    """
+    reader, writer = os.pipe()
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(path, f"{path}.1")  # each start has a log of its own, and the last one stays
-        descriptor = os.open(path, flags, 0o600)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return descriptor
-        os.close(descriptor)
-        reason = "not a regular file"
-    except OSError as error:
-        reason = error.strerror or "unknown"
-    log(syslog.LOG_WARNING, f"no log at {path}: {reason}")
-    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        forked = _fork_twice(work, writer, patience)
+    finally:
+        os.close(writer)
+    with open(reader, "rb") as answer:
+        if not forked:
+            return work()
+        return answer.read() if select.select([answer], [], [], patience)[0] else b""
+
+
+def _fork_twice(work: Callable[[], bytes], writer: int, patience: float) -> bool:
+    try:
+        child = os.fork()
+    except OSError:
+        return False
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    status = 1
+    try:
+        if os.fork() == 0:
+            signal.alarm(math.ceil(patience))
+            os.closerange(0, writer)  # should it hang, it holds nothing that others wait for
+            os.closerange(writer + 1, 2**16)
+            os.write(writer, work())
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def become_session_leader() -> None:
     """A session, a process group and signals of our own, as a login has them."""
     with contextlib.suppress(PermissionError):  # sudo made us a leader already
         os.setsid()
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the ones that Python ignores
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.DEBUG if settings.debug else logging.INFO
     )
     log.info("Serving %s as %s.", settings.prefix, settings.user)
+    if settings.trouble:
+        log.warning("%s", settings.trouble)
     run(application, listener)
     return 0
 

@@ -31,6 +31,7 @@ from .request import Incoming
 from .rewriting import Place
 from .sessions import Session
 from .settings import Settings, decoded_segments
+from .trouble import Trouble
 from .upstreams import Errand, Upstreams
 from .visit import Visit, nothing
 
@@ -77,6 +78,7 @@ class Gateway:
         self._own = own
         self._on_demand = on_demand
         self._controls = controls  # made when they are needed
+        self._trouble = Trouble(settings)
         self._upstreams = Upstreams()
         self._stands: dict[str, Stand] = {}
         self._identities: dict[tuple[str, str], Headers] = {}
@@ -84,7 +86,11 @@ class Gateway:
     async def handle(
         self, request: Incoming, session: Session, scope: Scope, receive: Receive, send: Finish
     ) -> None:
+        trouble = self._trouble.first_page(request, session)
         opens_prefix = request.below == b"" and request.reads and not request.websocket
+        if trouble is not None:
+            await trouble(scope, receive, send)
+            return
         if opens_prefix and self._start_page():
             await redirect(self._start_page())(scope, receive, send)
             return

@@ -38,6 +38,7 @@ class Home:
     space: Space | str  # or why it is not known
     limits: Sequence[Limit]
     announced: Sequence[Limit]
+    trouble: str = ""  # what was wrong with the account when the server started
 
 
 class HomePage:
@@ -69,6 +70,7 @@ class HomePage:
             space=await self._space(account.home),
             limits=await asyncio.to_thread(current_limits),
             announced=announced_limits(settings),
+            trouble=settings.trouble,
         )
 
     async def _space(self, path: str) -> Space | str:
@@ -108,6 +110,7 @@ def title(home: Home) -> str:
 def content(home: Home, log_url: str, token: str) -> list[Html | None]:
     return [
         element("h1", title(home)),
+        _trouble(home),
         _visiting(home),
         _applications(home, token),
         element(
@@ -119,6 +122,12 @@ def content(home: Home, log_url: str, token: str) -> list[Html | None]:
             class_="columns",
         ),
     ]
+
+
+def _trouble(home: Home) -> Html | None:
+    if not home.trouble:
+        return None
+    return element("p", home.trouble, class_="alert alert-danger", role="status", id="trouble")
 
 
 def _visiting(home: Home) -> Html | None:

@@ -70,6 +70,7 @@ class Settings:
     dev: bool = False
     # What applications inherit: nothing in it is secret.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    trouble: str = ""  # what was wrong with the account when this server was started, a sentence
 
     @property
     def session_cookie(self) -> str:
@@ -122,6 +123,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         cookie_options=_cookie_options(environ.get("JUPYTERHUB_COOKIE_OPTIONS", "")),
         debug=_flag(environ, "JUPYTERHUB_DEBUG", default=False),
         environment=for_applications(environ),
+        trouble=environ.get("UNIXSPAWNER_TROUBLE", ""),
     )
 
 

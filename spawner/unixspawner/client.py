@@ -27,21 +27,12 @@ from unixspawner_mediator.protocol import (
     StopRequest,
 )
 
+from . import sudo_words
+from .errors import AskError as AskError
 from .waiting import readable, reap_later
 
 SUDO_OUTPUT = 4096  # octets of standard error that we keep
 PATIENCE = 60.0  # seconds for a reply: a name service or a home that hangs must not hang the hub
-
-
-class AskError(Exception):
-    """The request failed. The text is one plain sentence for the person, `code` a stable word,
-    `detail` what else the log should hold."""
-
-    def __init__(self, code: str, message: str, detail: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.detail = detail
 
 
 class Launch(NamedTuple):
@@ -149,8 +140,10 @@ def _popen(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[byte
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
             cwd="/",
         )
+    except (FileNotFoundError, PermissionError) as error:
+        raise AskError(*sudo_words.MISSING, f"{command[0]}: {error.strerror}") from None
     except OSError as error:
-        raise AskError("sudo-missing", _SUDO_SENTENCE, f"{command[0]}: {error.strerror}") from None
+        raise AskError("exhausted", _EXHAUSTED_SENTENCE, f"{command[0]}: {error}") from None
 
 
 def _bounded_file() -> int:
@@ -200,12 +193,6 @@ async def _exited(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-_SUDO_SENTENCE = (
-    "The hub is not allowed to start servers on this machine: "
-    "ask your administrator to run `unixspawner doctor`."
-)
-
-
 def _understand(data: bytes, output: int) -> Reply:
     """The reply in `data`, or the reason why there is none.
 
@@ -214,7 +201,7 @@ def _understand(data: bytes, output: int) -> Reply:
     """
     if not data:
         # Only sudo itself ends without a word of ours.
-        raise AskError("sudo-refused", _SUDO_SENTENCE, f"sudo: {_said(output)}")
+        raise sudo_words.explain(_said(output))
     try:
         reply = protocol.decode_reply(data.rstrip(b"\n"))
     except ProtocolError as error:
@@ -229,6 +216,10 @@ def _understand(data: bytes, output: int) -> Reply:
 _NO_ANSWER_SENTENCE = (
     "This machine takes too long to answer (its name service or a file server may hang): "
     "try again later or ask your administrator."
+)
+_EXHAUSTED_SENTENCE = (
+    "This machine has no room for one more process now: try again later, "
+    "and tell your administrator if it stays."
 )
 _FAULT_SENTENCE = (
     "Internal error: try again, and if it stays, ask your administrator to look at the log."

@@ -11,9 +11,13 @@ _NAME = re.compile(r"[0-9a-f]{32}\.sock", re.ASCII)
 BACKLOG = 1024
 
 
-def listen(directory: str) -> tuple[socket.socket, str]:
-    """A listening socket at a fresh path; fresh, since the hub pools connections by path."""
-    path = os.path.join(directory, f"{secrets.token_hex(16)}.sock")
+def fresh_path(directory: str) -> str:
+    """Fresh, since the hub pools connections by path."""
+    return os.path.join(directory, f"{secrets.token_hex(16)}.sock")
+
+
+def listen(path: str) -> socket.socket:
+    """A listening socket that nobody but the hub's account can connect to."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(path)
@@ -22,7 +26,7 @@ def listen(directory: str) -> tuple[socket.socket, str]:
     except BaseException:
         listener.close()
         raise
-    return listener, path
+    return listener
 
 
 def remove(path: str) -> None:

@@ -11,24 +11,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyterhub import orm
-from jupyterhub.utils import maybe_future
 from sudospawner import SudoSpawner
 from traitlets import TraitError, Unicode, default, validate
 
-from unixspawner_mediator.protocol import (
-    ProcessIdentity,
-    StartRequest,
-    Stopped,
-    StopRequest,
-    printable,
-)
+from unixspawner_mediator.protocol import Starting, StartRequest, Stopped, unknown_process
 
-from . import client, readiness, sockets
-from .client import AskError
+from . import client, ending, failures, readiness, records, sockets
+from .custody import Custody
+from .errors import AskError
 from .failures import for_the_person
 from .membership import is_member
-from .process import ServerProcess
+from .process import ServerProcess, boot_id
 from .progress import Progress
+from .records import Record
+from .waiting import reap_later
+
+CLEANING = 15  # seconds of start_timeout that are kept for ending what does not come up
 
 
 class UnixSpawner(SudoSpawner):
@@ -69,59 +67,59 @@ class UnixSpawner(SudoSpawner):
     def _default_poll_interval(self) -> int:
         return 5  # seconds; looking at a pidfd costs nothing
 
+    @default("start_timeout")
+    def _default_start_timeout(self) -> int:
+        return 60 + CLEANING
+
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
         return []  # the hub's own environment is nobody's business
 
     def __init__(self, **kwargs: Any) -> None:
         # load_state and clear_state are called by the hub before anything else
-        self._server_id = ""
-        self._socket_path = ""
-        self._token_id = 0
-        self._identity: ProcessIdentity | None = None
-        self._process: ServerProcess | None = None
+        self._custody = Custody(self.log)
         self._progress = Progress()
+        self._is_starting = False
         super().__init__(**kwargs)
 
     # What JupyterHub asks of a spawner -----------------------------------------------------
 
     async def start(self) -> str:
-        """Start the server; returns its URL once it has answered."""
-        self._progress = Progress()
+        """Start the server; returns its URL once it has answered.
+
+        What a start that fails or is given up leaves behind is ended by the hub's stop afterwards.
+        """
+        self._progress, self._is_starting = Progress(), True
         try:
-            return await self._start()
+            return await self._start_in_time()
         except AskError as error:
-            self._log_failure("start", error)
-            await self._clean_up()
+            ending.log_failure(self.log, "start", self.account, self.name, error)
             raise for_the_person(error) from None
-        except BaseException:  # cancelled at start_timeout, or a fault: nothing may stay behind
-            await asyncio.shield(self._clean_up())
-            raise
         finally:
+            self._is_starting = False
             self._progress.finish()
 
     async def stop(self, now: bool = False) -> None:
         """End the server's whole process tree, also of people who have left the group."""
         try:
-            if self._identity is not None:
-                await self._request_stop()
+            await self._end()
         except AskError as error:
             raise for_the_person(error) from None
         finally:
             self._revoke_token()
 
-    async def run_post_stop_hook(self) -> None:
-        """Nothing outlives a server: JupyterHub asks for no stop of one that has died by itself."""
-        if self._process is not None and self._process.poll() is not None:
-            with contextlib.suppress(AskError):  # it is in the log
-                await self._request_stop()
-        await maybe_future(super().run_post_stop_hook())
-
     async def poll(self) -> int | None:
-        """None while the server runs, its exit status afterwards."""
-        if self._process is None:
-            return 0
-        return self._process.poll()
+        """None while the server runs, its exit status afterwards.
+
+        Nothing outlives its server: what one that died has left behind, or a start that was given
+        up, is ended here, because the hub stops only what runs.
+        """
+        status = self._custody.poll()
+        if status is not None and self._custody.record is not None and not self._is_starting:
+            with contextlib.suppress(AskError):  # logged, and tried again later
+                await self._end()
+            self._revoke_token()
+        return status
 
     async def progress(self) -> AsyncIterator[dict[str, object]]:
         """What has happened so far and what happens next, as it happens."""
@@ -132,13 +130,8 @@ class UnixSpawner(SudoSpawner):
         """What it takes to find the server again after the hub was restarted."""
         state: dict[str, Any] = super().get_state()
         state.pop("pid", None)  # a pid alone identifies nothing
-        if self._identity is not None:
-            state["unixspawner"] = {
-                "server_id": self._server_id,
-                "socket": self._socket_path,
-                "token_id": self._token_id,
-                **self._identity._asdict(),
-            }
+        if self._custody.record is not None:
+            state["unixspawner"] = self._custody.record.state()
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -147,28 +140,26 @@ class UnixSpawner(SudoSpawner):
         saved = state.get("unixspawner")
         if not saved:
             return
-        self._server_id, self._socket_path = saved["server_id"], saved["socket"]
-        self._token_id = saved["token_id"]
-        self._identity = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
-        self._process = ServerProcess.verify(self._identity, self.account)
-        if self._process is None:
+        record = records.from_state(self.account, self.name, saved)
+        self._custody.adopt(record)
+        if self._custody.process is None:
             self.log.info("The server %s has ended meanwhile", self._log_name)
             self._revoke_token()
         else:
-            self.log.info("Adopted %s, process %i", self._log_name, self._identity.pid)
+            self.log.info("Adopted %s, process %i", self._log_name, record.process.pid)
 
     def clear_state(self) -> None:
         """Forget the server, its handle and its socket; called by the hub after a stop."""
         super().clear_state()
-        self._forget_server()
-        self._token_id = 0
+        self._custody.let_go()
 
     @property
     def server(self) -> Any:
         """JupyterHub's record of where the server is, which cannot store a socket's path."""
         server = super().server
-        if server is not None and self._socket_path and not server.connect_url:
-            server.connect_url = sockets.url(self._socket_path)
+        record = self._custody.record
+        if server is not None and record is not None and not server.connect_url:
+            server.connect_url = sockets.url(record.socket)
         return server
 
     @server.setter
@@ -180,7 +171,8 @@ class UnixSpawner(SudoSpawner):
         env: dict[str, str] = super().get_env()
         env.pop("JPY_API_TOKEN", None)  # an old name for what is there already
         prefix = env.get("JUPYTERHUB_SERVICE_PREFIX", "/")
-        env["JUPYTERHUB_SERVICE_URL"] = sockets.url(self._socket_path) + prefix
+        if self._custody.record is not None:
+            env["JUPYTERHUB_SERVICE_URL"] = sockets.url(self._custody.record.socket) + prefix
         return env
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
@@ -194,17 +186,33 @@ class UnixSpawner(SudoSpawner):
 
     # How it is done ------------------------------------------------------------------------
 
+    async def _start_in_time(self) -> str:
+        """In our own words when it takes too long, before the hub's timeout says it in its own."""
+        seconds = max(self.start_timeout - CLEANING, self.start_timeout / 2)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._start()
+        except TimeoutError:
+            if self._custody.process is None:
+                raise failures.slow_session(seconds) from None
+            raise failures.slow_answer(seconds, (await self._end()).log_tail) from None
+
     async def _start(self) -> str:
         self._warn_about_ignored_settings()
         self._require_member()
-        listener, self._socket_path = sockets.listen(self.sockets_directory)
-        self._server_id = secrets.token_hex(16)
-        self._token_id = self._find_token_id()
-        self.server.connect_url = sockets.url(self._socket_path)
+        path, server_id = sockets.fresh_path(self.sockets_directory), secrets.token_hex(16)
+        nobody, token_id = unknown_process(boot_id()), self._find_token_id()
+        record = Record(self.account, self.name, server_id, path, token_id, nobody)
+        try:
+            self._custody.begin(record)
+            listener = sockets.listen(path)
+        except OSError as error:
+            raise failures.no_socket(error) from None
+        self.server.connect_url = sockets.url(path)
         with listener:
-            self._process = await self._launch(listener)
-        await self._wait_for_answer(self._process)
-        return sockets.url(self._socket_path)
+            process = await self._launch(record, listener)
+        await self._wait_for_answer(path, process)
+        return sockets.url(path)
 
     def _require_member(self) -> None:
         """sudo would refuse as well, but in no words for a person."""
@@ -215,69 +223,44 @@ class UnixSpawner(SudoSpawner):
                 f"administrator to run `usermod -aG {self.users_group} {self.account}`.",
             )
 
-    async def _launch(self, listener: Any) -> ServerProcess:
+    async def _launch(self, record: Record, listener: Any) -> ServerProcess:
         self._progress.add(10, f"Opening a session for {self.account}")
         environment = {name: str(value) for name, value in self.get_env().items()}
-        request = StartRequest(self.account, self.name, self._server_id, environment)
+        request = StartRequest(self.account, self.name, record.server_id, environment)
+        command = self.sudo_command(self.account, "start")
         asked = time.perf_counter()
-        launch = await client.request_start(self._sudo_command("start"), request, listener)
-        taken = 1000 * (time.perf_counter() - asked)
-        self._identity = launch.report.process
-        pid = self._identity.pid
+        launch = await client.request_start(command, request, listener)
+        taken, pid = 1000 * (time.perf_counter() - asked), launch.report.process.pid
+        with contextlib.suppress(OSError):  # the record of before will do
+            self._custody.started(launch.report.process, launch.sudo)
         self.log.info(
             "Started %s as %s in %.1f ms, process %i", self._log_name, self.account, taken, pid
         )
-        self._warn_about_ignored_variables(launch.report.ignored_environment)
-        process = ServerProcess.verify(self._identity, self.account, launch.sudo)
-        if process is None:
+        self._warn(launch.report)
+        if self._custody.process is None:
+            reap_later(launch.sudo)
             raise await self._ended_early()
         self._progress.add(50, f"Started as {self.account}, process {pid}")
-        return process
+        return self._custody.process
 
-    async def _wait_for_answer(self, process: ServerProcess) -> None:
+    async def _wait_for_answer(self, path: str, process: ServerProcess) -> None:
         self._progress.add(70, "Waiting for the first answer")
         try:
-            target = f"{self.server.base_url}api"
-            await readiness.first_answer(self._socket_path, target, process)
+            await readiness.first_answer(path, f"{self.server.base_url}api", process)
         except readiness.EndedEarlyError:
             raise await self._ended_early() from None
         self._progress.add(90, "The server answers")
 
     async def _ended_early(self) -> AskError:
         """Its last words, which only the mediator can read for us."""
-        stopped = await self._request_stop()
-        lines = [line for line in stopped.log_tail.splitlines() if line.strip()][-5:]
-        said = " / ".join(printable(line, 200) for line in lines) or "it wrote no log"
-        sentence = "Your server ended while it started"
-        return AskError("ended-early", f"{sentence}. Its last lines: {said}")
+        return failures.ended_early((await self._end()).log_tail)
 
-    async def _clean_up(self) -> None:
-        """After a failed start: no process, no socket, no token."""
-        if self._identity is not None:
-            with contextlib.suppress(AskError):  # logged where it was raised
-                await self._request_stop()
-        self._forget_server()
-        self._revoke_token()
+    async def _end(self) -> Stopped:
+        return await self._custody.end(self.sudo_command(self.account, "stop"))
 
-    def _forget_server(self) -> None:
-        if self._process is not None:
-            self._process.close()
-        if self._socket_path:
-            sockets.remove(self._socket_path)
-        self._process = self._identity = None
-        self._server_id = self._socket_path = ""
-
-    async def _request_stop(self) -> Stopped:
-        assert self._identity is not None
-        request = StopRequest(self.account, self.name, self._server_id, self._identity)
-        try:
-            return await client.request_stop(self._sudo_command("stop"), request)
-        except AskError as error:
-            self._log_failure("stop", error)
-            raise
-
-    def _sudo_command(self, verb: str) -> list[str]:
-        return [self.sudo_path, *self.sudo_args, "-u", self.account, self.mediator_path, verb]
+    def sudo_command(self, account: str, verb: str) -> list[str]:
+        """What asks the mediator to start or stop a server of that account."""
+        return [self.sudo_path, *self.sudo_args, "-u", account, self.mediator_path, verb]
 
     def _find_token_id(self) -> int:
         """The database's number of our token: the token itself is not kept over a restart."""
@@ -286,28 +269,17 @@ class UnixSpawner(SudoSpawner):
 
     def _revoke_token(self) -> None:
         """By its number: the hub forgets the token itself when it restarts or when a stop fails."""
-        if self.will_resume or not self._token_id:
-            return
-        token = self.user.db.get(orm.APIToken, self._token_id)
-        if token is not None:
-            self.user.db.delete(token)
-            self.user.db.commit()
+        if not self.will_resume:
+            self._custody.revoke_token(self.user.db)
 
-    def _warn_about_ignored_variables(self, names: list[str]) -> None:
-        if names:
-            text = ", ".join(names)
+    def _warn(self, report: Starting) -> None:
+        if report.ignored_environment:
+            text = ", ".join(report.ignored_environment)
             self.log.warning("mediator.toml does not allow the variables %s: not set", text)
+        if report.trouble:
+            self.log.warning("%s: %s: %s", self._log_name, report.trouble, report.message)
+            self._progress.add(40, report.message)
 
     def _warn_about_ignored_settings(self) -> None:
         if self.args:
             self.log.warning("Spawner.args has no effect: the program is fixed in mediator.toml")
-
-    def _log_failure(self, verb: str, error: AskError) -> None:
-        self.log.error(
-            "Could not %s %s's server: %s: %s (%s)",
-            verb,
-            self._log_name,
-            error.code,
-            error.message,
-            error.detail,
-        )

@@ -26,12 +26,21 @@ GOLDEN: dict[str, protocol.Request | protocol.Reply] = {
     ),
     "start-named": protocol.StartRequest("alice", "gpu-lab", SERVER, {}),
     "stop": protocol.StopRequest("alice", "", SERVER, IDENTITY),
+    "stop-unknown": protocol.StopRequest("alice", "", SERVER, protocol.unknown_process(BOOT)),
     "authenticate": protocol.AuthenticateRequest("alice", 'pässword " with \\ and\nline'),
     "starting": protocol.Starting(IDENTITY, ["LD_PRELOAD"]),
-    "stopped": protocol.Stopped(0, "one\n\ttwo\n"),
+    "starting-trouble": protocol.Starting(
+        IDENTITY,
+        [],
+        "home-missing",
+        "Your home directory /home/alice does not exist: ask your administrator.",
+    ),
+    "stopped": protocol.Stopped(3, 1, "one\n\ttwo\n"),
     "authenticated": protocol.Authenticated("alice"),
     "refused": protocol.Refused(
-        "home-missing", "Your home directory /home/alice does not exist: ask your administrator."
+        "no-shell",
+        "The account alice may not log in on this machine (its shell is not set): "
+        "ask your administrator.",
     ),
     "fault": protocol.Faulted("internal error"),
 }
@@ -98,6 +107,13 @@ def test_what_no_file_can_show_is_refused_too(data: bytes, reason: str) -> None:
     assert str(caught.value) == reason
 
 
+def test_a_server_that_starts_has_a_process() -> None:
+    message = json.loads(golden("starting")) | {"pid": 0}
+    with pytest.raises(protocol.ProtocolError) as caught:
+        protocol.decode_reply(json.dumps(message).encode())
+    assert str(caught.value) == "pid is not a positive integer"
+
+
 def test_a_refusal_never_repeats_a_secret() -> None:
     message = json.loads(golden("authenticate")) | {"password": "hunter2\0"}
     with pytest.raises(protocol.ProtocolError) as caught:
@@ -107,7 +123,7 @@ def test_a_refusal_never_repeats_a_secret() -> None:
 
 def test_the_longest_reply_fits() -> None:
     for character in ("é", "漢", "😀", '"', "\\", "\n"):
-        stopped = protocol.Stopped(2**62, character * protocol.LOG_TAIL)
+        stopped = protocol.Stopped(2**62, 2**62, character * protocol.LOG_TAIL)
         assert protocol.decode_reply(protocol.encode(stopped)) == stopped
         if character != "\n":
             refused = protocol.Refused("x" * 41, character * 1000)

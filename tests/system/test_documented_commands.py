@@ -100,6 +100,19 @@ def _says_how_to_let_somebody_in(documented: Documented) -> None:
     assert f"usermod -aG {options(documented.host).users_group} NAME" in said
 
 
+def _changes_the_idle_time(documented: Documented) -> None:
+    host = documented.host
+    before = host.run("grep", "^idle_hours", service.INSTALL_TOML).out.split()[-1]
+    try:
+        documented.run()
+        wait_for("the sign-in page", lambda: service.answers(host.url))
+        hub = options(host).hub_account
+        (culler,) = host.run("pgrep", "-a", "-u", hub, "-f", "unixspawner.culling").out.splitlines()
+        assert f"--idle={168 * 3600} " in culler
+    finally:
+        service.install(host, "--idle-hours", before)
+
+
 def _installs_the_demo(documented: Documented) -> None:
     _says_how_to_let_somebody_in(documented)
     assert documented.host.run("test", "-S", service.DEMO_SOCKET).status == 0
@@ -220,6 +233,7 @@ RUN_HERE: dict[str, Check] = {
     "./install": _says_how_to_let_somebody_in,
     "./install --dry-run": _says_what_it_would_do,
     "./install --demo": _installs_the_demo,
+    "./install --idle-hours 168": _changes_the_idle_time,
     "tests/run": _knows_the_part,
     "tests/run unit": _knows_the_part,
     "tests/run system": _knows_the_part,
@@ -244,6 +258,9 @@ RUN_HERE: dict[str, Check] = {
     ),
 }
 RUN_ELSEWHERE: dict[str, str] = {
+    "tests/soak/run 12": (
+        "tests/system/test_soak.py::test_nothing_is_left_after_many_starts_stops_and_kills"
+    ),
     "./install --bind 0.0.0.0 --tls-cert /etc/ssl/lab/chain.pem --tls-key /etc/ssl/lab/key.pem": (
         "tests/system/test_documented_commands.py::test_tls_commands_protect_passwords"
     ),

@@ -17,7 +17,8 @@ from tests.system.database import known_users
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog
-from tests.system.service import MEDIATOR_TOML, SUDOERS, options
+from tests.system.service import MEDIATOR, MEDIATOR_TOML, RUN, SUDOERS, options
+from tests.system.sessions import SESSION_STACK
 
 WRONG = (
     "Wrong user name or password. If you are sure of both, your account may be locked: "
@@ -26,6 +27,17 @@ WRONG = (
 SUDO_REFUSED = (
     "The hub is not allowed to start servers on this machine: "
     "ask your administrator to run `unixspawner doctor`."
+)
+SESSION_FAILED = (
+    "Your session on this machine could not be opened: ask your administrator to look at the "
+    "session modules of PAM."
+)
+MEDIATOR_MISSING = (
+    "A program of this service is missing or cannot run: ask your administrator to run `./install` "
+    "again."
+)
+BAD_CONFIGURATION = (
+    "This service is not configured correctly: ask your administrator to run `unixspawner doctor`."
 )
 PROGRAM_MISSING = (
     "The server's program could not be started: ask your administrator to run `unixspawner doctor`."
@@ -67,24 +79,6 @@ def _not_a_member(host: Host, bob: Account) -> AbstractContextManager[None]:
     return changed(host, leave, join)
 
 
-def _home_missing(host: Host, bob: Account) -> AbstractContextManager[None]:
-    elsewhere = f"{bob.home}.elsewhere"
-    return changed(host, ("mv", bob.home, elsewhere), ("mv", elsewhere, bob.home))
-
-
-def _home_of_another(host: Host, bob: Account) -> AbstractContextManager[None]:
-    mode = host.run("stat", "-c", "%a", bob.home).out.strip()
-    script = 'chown "$1" "$2" && chmod "$3" "$2"'
-    shell = ("sh", "-c", script, "sh")
-    change = (*shell, "root:root", bob.home, "700")
-    return changed(host, change, (*shell, f"{bob.name}:{bob.name}", bob.home, mode))
-
-
-def _home_closed(host: Host, bob: Account) -> AbstractContextManager[None]:
-    mode = host.run("stat", "-c", "%a", bob.home).out.strip()
-    return changed(host, ("chmod", "0", bob.home), ("chmod", mode, bob.home))
-
-
 def _no_sudo_rule(host: Host, _bob: Account) -> AbstractContextManager[None]:
     return replaced_file(host, SUDOERS, None)
 
@@ -114,6 +108,50 @@ def _mediator_toml_broken(host: Host, _bob: Account) -> AbstractContextManager[N
     return replaced_file(host, MEDIATOR_TOML, "surprise = 1\n")
 
 
+def _mediator_toml_of_another(host: Host, bob: Account) -> AbstractContextManager[None]:
+    return changed(host, ("chown", bob.name, MEDIATOR_TOML), ("chown", "root", MEDIATOR_TOML))
+
+
+def _mediator_toml_writable(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return changed(host, ("chmod", "666", MEDIATOR_TOML), ("chmod", "644", MEDIATOR_TOML))
+
+
+def _session_with(host: Host, line: str) -> AbstractContextManager[None]:
+    return replaced_file(host, SESSION_STACK, f"{line}\n{host.run('cat', SESSION_STACK).out}")
+
+
+def _session_fails(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return _session_with(host, "session required pam_exec.so quiet /bin/false")
+
+
+def _session_module_missing(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return _session_with(host, "session required pam_no_such_module.so")
+
+
+def _mediator_missing(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    away = "/usr/local/libexec/unixspawner-test.mediator"
+    return changed(host, ("mv", MEDIATOR, away), ("mv", away, MEDIATOR))
+
+
+def _mediator_not_executable(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return changed(host, ("chmod", "644", MEDIATOR), ("chmod", "755", MEDIATOR))
+
+
+@contextmanager
+def _no_process_allowed(host: Host, _bob: Account) -> Iterator[None]:
+    path = "/etc/security/limits.d/unixspawner-test.conf"
+    host.run("install", "-m", "0644", "/dev/stdin", path, stdin="bob hard nproc 0\n")
+    try:
+        yield
+    finally:
+        host.run("rm", path)
+
+
+def _no_directory_for_sockets(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    here, away = f"{RUN}/servers", f"{RUN}/servers.away"
+    return changed(host, ("mv", here, away), ("mv", away, here))
+
+
 AT_SIGN_IN = [
     Refusal("locked", _locked, WRONG),
     Refusal(
@@ -138,23 +176,6 @@ AT_SIGN_IN = [
     ),
 ]
 AT_START = [
-    Refusal(
-        "home missing",
-        _home_missing,
-        "Your home directory /home/bob does not exist: ask your administrator.",
-    ),
-    Refusal(
-        "home of another",
-        _home_of_another,
-        "You may not enter your home directory /home/bob: ask your administrator "
-        "to check its owner and permissions.",
-    ),
-    Refusal(
-        "home closed",
-        _home_closed,
-        "You may not enter your home directory /home/bob: ask your administrator "
-        "to check its owner and permissions.",
-    ),
     Refusal("no sudo rule", _no_sudo_rule, SUDO_REFUSED),
     Refusal("broken sudo rule", _broken_sudo_rule, SUDO_REFUSED),
     Refusal("program missing", _program_missing, PROGRAM_MISSING),
@@ -162,7 +183,24 @@ AT_START = [
     Refusal(
         "mediator.toml broken",
         _mediator_toml_broken,
-        "This service is not configured correctly: ask your administrator to run "
+        BAD_CONFIGURATION,
+    ),
+    Refusal("mediator.toml of another", _mediator_toml_of_another, BAD_CONFIGURATION),
+    Refusal("mediator.toml writable", _mediator_toml_writable, BAD_CONFIGURATION),
+    Refusal("a session module fails", _session_fails, SESSION_FAILED),
+    Refusal("a session module is missing", _session_module_missing, SESSION_FAILED),
+    Refusal("mediator missing", _mediator_missing, MEDIATOR_MISSING),
+    Refusal("mediator not executable", _mediator_not_executable, MEDIATOR_MISSING),
+    Refusal(
+        "too many processes",
+        _no_process_allowed,
+        "You run as many processes as you may already: end some of them, "
+        "or ask your administrator.",
+    ),
+    Refusal(
+        "no directory for sockets",
+        _no_directory_for_sockets,
+        "The service cannot make a socket for your server: ask your administrator to run "
         "`unixspawner doctor`.",
     ),
 ]

@@ -14,7 +14,7 @@ STANDARD = set(sys.stdlib_module_names)
 ALLOWED: dict[str, tuple[str, set[str], set[str]]] = {
     "spawner": (
         "unixspawner",
-        {"jupyterhub", "sudospawner", "tornado", "traitlets"},
+        {"jupyterhub", "jupyterhub_idle_culler", "sudospawner", "tornado", "traitlets"},
         {"unixspawner_mediator.protocol"},
     ),
     "mediator": ("unixspawner_mediator", set(), set()),

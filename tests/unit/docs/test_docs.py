@@ -83,15 +83,18 @@ TRAITS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["UnixAuthenticator", "UnixSpawner"])
+OWNERS = ["UnixAuthenticator", "UnixHub", "UnixProxy", "UnixSpawner"]
+
+
+@pytest.mark.parametrize("name", OWNERS)
 def test_exactly_our_traits_are_described(name: str) -> None:
     table = documents.rows(documents.section(ADMINISTRATORS, f"### Traits of {name}"))
     described = [documents.names_in(row[0])[0] for row in table]
     assert sorted(described) == sorted(trait for owner, trait in TRAITS if owner == name)
 
 
-def test_all_traits_belong_to_the_two_classes() -> None:
-    assert {owner for owner, _ in TRAITS} == {"UnixAuthenticator", "UnixSpawner"}
+def test_all_traits_belong_to_these_classes() -> None:
+    assert {owner for owner, _ in TRAITS} == set(OWNERS)
 
 
 def test_exactly_the_keys_of_an_application_are_described() -> None:
@@ -113,8 +116,11 @@ def sources() -> list[Path]:
 
 
 def codes_in(node: ast.AST) -> Iterator[str]:
-    """The code in Refusal(code, …), AskError(code, …) and in a pair of code and sentence."""
+    """The code in Refusal(code, …), AskError(code, …), and where it stands beside its sentence."""
     values: list[ast.expr] = []
+    if isinstance(node, ast.Dict):
+        all_sentences = bool(node.values) and all(map(is_sentence, node.values))
+        values = [key for key in node.keys if key is not None and all_sentences]
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Refusal", "AskError"):
         values = node.args[:1]
     elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and is_sentence(node.elts[1]):

@@ -1,7 +1,7 @@
 """What a stop finds and ends, on real processes of this account."""
 
 import os
-import pathlib
+import secrets
 import subprocess
 import sys
 import textwrap
@@ -11,14 +11,14 @@ import pytest
 
 from unixspawner_mediator import processes, system
 from unixspawner_mediator.errors import Refusal
-from unixspawner_mediator.protocol import ProcessIdentity
+from unixspawner_mediator.protocol import ProcessIdentity, unknown_process
 
-MARK = "a" * 32
-OTHER = "b" * 32
+# Not the same in two runs: whoever carries a mark is ended, also another run's children.
+MARK, OTHER = secrets.token_hex(16), secrets.token_hex(16)
 
 
 def identity(pid: int) -> ProcessIdentity:
-    found = processes.own_processes()[pid]
+    found = processes.own_processes(set())[pid]
     return ProcessIdentity(pid, found.start_time, system.boot_id())
 
 
@@ -61,6 +61,12 @@ print('up', flush=True)
 while True:
     signal.pause()
 """
+# The child says its number once it is deaf; the parent dies of TERM at once.
+DEAF_CHILD = """
+import signal, subprocess
+subprocess.Popen(['env', '-i', 'sh', '-c', 'trap "" TERM; echo $$; exec sleep 1000'])
+signal.pause()
+"""
 FAMILY = """
 import os, signal, subprocess, sys
 child = subprocess.Popen(['env', '-i', 'setsid', 'sleep', '1000'])
@@ -74,7 +80,7 @@ def test_the_server_ends_and_its_neighbour_does_not(
 ) -> None:
     mine, neighbour = start(spawned, SLEEP, MARK), start(spawned, SLEEP, OTHER)
     assert [first_line(mine), first_line(neighbour)] == ["up", "up"]
-    assert processes.end_tree(MARK, identity(mine.pid), 5) == 1
+    assert processes.end_tree(MARK, identity(mine.pid), 5) == (1, 0)
     assert mine.wait() == -15
     assert neighbour.poll() is None
 
@@ -84,8 +90,17 @@ def test_children_in_other_sessions_and_without_environment_end_too(
 ) -> None:
     server = start(spawned, FAMILY, MARK)
     child = int(first_line(server))
-    assert processes.end_tree(MARK, identity(server.pid), 5) >= 2
-    assert child not in processes.own_processes()
+    assert processes.end_tree(MARK, identity(server.pid), 5)[0] >= 2
+    assert child not in processes.own_processes(set())
+
+
+def test_a_deaf_child_without_environment_ends_though_its_parent_ends_first(
+    spawned: list[subprocess.Popen[bytes]],
+) -> None:
+    server = start(spawned, DEAF_CHILD, MARK)
+    child = int(first_line(server))
+    assert processes.end_tree(MARK, identity(server.pid), 0.3)[1] == 0
+    assert child not in processes.own_processes(set())
 
 
 def test_who_ignores_term_is_killed(spawned: list[subprocess.Popen[bytes]]) -> None:
@@ -100,7 +115,7 @@ def test_a_recycled_pid_is_left_alone(spawned: list[subprocess.Popen[bytes]]) ->
     first_line(bystander)
     recycled = identity(bystander.pid)
     recycled = recycled._replace(start_time=recycled.start_time + 1)
-    assert processes.end_tree(MARK, recycled, 5) == 0
+    assert processes.end_tree(MARK, recycled, 5) == (0, 0)
     assert bystander.poll() is None
 
 
@@ -128,22 +143,13 @@ def test_pid_1_is_refused() -> None:
     assert caught.value.code == "not-yours"
 
 
-def test_a_log_that_is_a_trap_is_not_followed(tmp_path: pathlib.Path) -> None:
-    from unixspawner_mediator.stop import read_tail
-
-    secret = tmp_path / "secret"
-    secret.write_text("secret")
-    link, fifo = tmp_path / "link", tmp_path / "fifo"
-    link.symlink_to(secret)
-    os.mkfifo(fifo)
-    assert [read_tail(str(path)) for path in (link, fifo, tmp_path, tmp_path / "no")] == [""] * 4
-
-
-def test_the_tail_is_text_that_a_reply_may_carry(tmp_path: pathlib.Path) -> None:
-    from unixspawner_mediator.stop import read_tail
-
-    log = tmp_path / "log"
-    log.write_bytes(b"old\n" * 5000 + b"\x1b[31mred\x00\r\n\xff\n")
-    tail = read_tail(str(log))
-    assert tail.endswith("old\n[31mred\n\ufffd\n")
-    assert len(tail) == 2000
+def test_without_a_process_the_marker_alone_tells(
+    spawned: list[subprocess.Popen[bytes]],
+) -> None:
+    mine, neighbour = start(spawned, SLEEP, MARK), start(spawned, SLEEP, OTHER)
+    assert [first_line(mine), first_line(neighbour)] == ["up", "up"]
+    nobody = unknown_process(system.boot_id())
+    processes.require_own(nobody)
+    assert processes.end_tree(MARK, nobody, 5) == (1, 0)
+    assert mine.wait() == -15
+    assert neighbour.poll() is None

@@ -21,6 +21,8 @@ STARTING: dict[str, Any] = {
     "kind": "starting",
     **IDENTITY,
     "ignored_environment": [],
+    "trouble": "",
+    "message": "",
 }
 REFUSED = {"version": 1, "kind": "refused", "code": "no-shell", "message": "No shell."}
 
@@ -39,7 +41,12 @@ REPLIES: dict[str, bytes] = {
     "lies": line({**STARTING, "pid": True}),
     "wrong-kind": line({"version": 1, "kind": "authenticated", "user": "mallory"}),
     "authenticates": line({"version": 1, "kind": "authenticated", "user": "alice"}),
-    "stops": line({"version": 1, "kind": "stopped", "signalled": 2, "log_tail": "bye\n"}),
+    "leaves": line(
+        {"version": 1, "kind": "stopped", "signalled": 2, "left": 1, "log_tail": "bye\n"}
+    ),
+    "stops": line(
+        {"version": 1, "kind": "stopped", "signalled": 2, "left": 0, "log_tail": "bye\n"}
+    ),
 }
 
 

@@ -33,8 +33,7 @@ def command(behaviour: str) -> list[str]:
 
 @pytest.fixture
 def listener(tmp_path: pathlib.Path) -> Iterator[socket.socket]:
-    made, _path = sockets.listen(str(tmp_path))
-    with made:
+    with sockets.listen(sockets.fresh_path(str(tmp_path))) as made:
         yield made
 
 
@@ -109,7 +108,7 @@ async def test_a_start_that_was_given_up_does_not_happen_later(
 
 
 async def test_a_stop_brings_the_last_words() -> None:
-    assert await client.request_stop(command("stops"), STOP) == Stopped(2, "bye\n")
+    assert await client.request_stop(command("stops"), STOP) == Stopped(2, 0, "bye\n")
 
 
 async def test_a_login_is_answered() -> None:

@@ -89,8 +89,8 @@ def test_a_process_of_somebody_else_is_not(child: subprocess.Popen[bytes], user:
 
 
 async def first_answer(script: str, directory: pathlib.Path) -> subprocess.Popen[bytes]:
-    listener, path = sockets.listen(str(directory))
-    with listener:
+    path = sockets.fresh_path(str(directory))
+    with sockets.listen(path) as listener:
         server = subprocess.Popen([sys.executable, "-c", script], stdin=listener.fileno())
     process = ServerProcess.verify(identity(server.pid), ME, server)
     assert process is not None
@@ -119,10 +119,10 @@ async def test_a_server_that_hangs_up_is_left_to_the_hub(
 
 
 def test_sockets_are_fresh_private_and_lower_case(tmp_path: pathlib.Path) -> None:
-    made = [sockets.listen(str(tmp_path)) for _ in range(3)]
-    paths = [path for _, path in made]
+    paths = [sockets.fresh_path(str(tmp_path)) for _ in range(3)]
     assert len(set(paths)) == 3
-    for listener, path in made:
+    for path in paths:
+        listener = sockets.listen(path)
         assert os.path.basename(path) == os.path.basename(path).lower()
         assert os.stat(path).st_mode & 0o777 == 0o600
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1

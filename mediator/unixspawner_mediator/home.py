@@ -1,0 +1,111 @@
+"""The home directory, and the server's log in it. Run by the mediator as the person.
+
+No home decides whether a server starts. One that is missing, closed or full is said, and so is one
+on a mount that hangs: who touches that may never come back, so somebody else goes there first.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+import time
+
+from . import paths, system
+from .policy import Account
+
+PATIENCE = 10.0  # seconds; an automounter may need some
+READING = 2.0
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+SENTENCES = {
+    "home-missing": "Your home directory {home} does not exist: ask your administrator.",
+    "home-unreadable": "You may not enter your home directory {home}: ask your administrator "
+    "to check its owner and permissions.",
+    "home-broken": "Your home directory {home} cannot be used ({reason}): ask your administrator.",
+    "home-hangs": "Your home directory {home} does not answer, its file server may be down: "
+    "ask your administrator, and start your server again when it is back.",
+    "quota-full": "Your disk quota is used up: delete files in {home} or ask your administrator "
+    "for more. Until then nothing can be saved.",
+    "home-full": "The disk with your home directory {home} is full: delete files there or ask "
+    "your administrator. Until then nothing can be saved.",
+    "home-not-writable": "Nothing can be written to your home directory {home} ({reason}): "
+    "ask your administrator.",
+}
+_ENTERING: dict[int | None, str] = {
+    errno.ENOENT: "home-missing",
+    errno.ENOTDIR: "home-missing",
+    errno.EACCES: "home-unreadable",
+    errno.EPERM: "home-unreadable",
+}
+_WRITING: dict[int | None, str] = {errno.EDQUOT: "quota-full", errno.ENOSPC: "home-full"}
+
+
+def prepare(account: Account, server_name: str) -> tuple[int, str, str]:
+    """Enter the home if it will have us, else `/`.
+
+    Returns the log's descriptor, and a code and a sentence when something is wrong, else "".
+    """
+    log = paths.server_log(account.home, server_name)
+    found = system.try_first(lambda: _visit(account.home, log), PATIENCE)
+    code, reason = (found or b"home-hangs\0").decode().split("\0")
+    may_enter = code in ("", "home-not-writable", *_WRITING.values())
+    os.chdir(account.home if may_enter else "/")
+    sentence = SENTENCES[code].format(home=account.home, reason=reason) if code else ""
+    try:
+        if code:
+            log = paths.spare_log(system.runtime_directory(), server_name)
+            _begin_log(log)
+        return os.open(log, _APPEND), code, sentence
+    except OSError:
+        return os.open(os.devnull, _APPEND), code, sentence
+
+
+def _visit(home: str, log: str) -> bytes:
+    """A code and the reason, both empty when home and log will do."""
+    try:
+        os.chdir(home)
+    except OSError as error:
+        return f"{_ENTERING.get(error.errno, 'home-broken')}\0{error.strerror}".encode()
+    try:
+        _begin_log(log)
+    except OSError as error:
+        return f"{_WRITING.get(error.errno, 'home-not-writable')}\0{error.strerror}".encode()
+    return b"\0"
+
+
+def _begin_log(path: str) -> None:
+    """A fresh log with one line, which shows that there is room. The log before it is kept."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if os.lstat(folder).st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "another account's directory")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, f"{path}.1")
+    descriptor = os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, time.strftime("%Y-%m-%d %H:%M:%S start\n").encode())
+    finally:
+        os.close(descriptor)
+
+
+def last_words(account: Account, server_name: str, limit: int) -> bytes:
+    """The end of the newer log, the one in the home or the spare one; empty when there is none."""
+    logs = [
+        paths.server_log(account.home, server_name),
+        paths.spare_log(system.runtime_directory(), server_name),
+    ]
+    return system.try_first(lambda: read_newest(logs, limit), READING)
+
+
+def read_newest(logs: list[str], limit: int) -> bytes:
+    """Regular files only: anything else at such a path is a trap."""
+    newest, words = -1.0, b""
+    for path in logs:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_mtime > newest:
+                newest = status.st_mtime
+                words = os.pread(descriptor, limit, max(0, status.st_size - limit))
+            os.close(descriptor)
+    return words

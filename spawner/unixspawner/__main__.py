@@ -1,0 +1,5 @@
+"""`python -m unixspawner`: the hub, as the service starts it."""
+
+from .hub import UnixHub
+
+UnixHub.launch_instance()

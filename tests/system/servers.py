@@ -1,0 +1,48 @@
+"""Other programs in the place of a person's server, so that it behaves as a test needs it.
+
+Run by pytest as root, which writes them beside root's programs and names them in mediator.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.system.accounts import replaced_file
+from tests.system.host import Host
+from tests.system.service import MEDIATOR_TOML
+
+LAUNCHER = "/usr/local/libexec/unixspawner/server"
+
+# Starts children in every way that gets away from a parent, then becomes the real server.
+FAMILY = f"""#!/bin/bash
+sleep 1001 &
+setsid sleep 1002 &
+(setsid bash -c 'sleep 1003 & disown' &)
+nohup setsid bash -c '(trap "" TERM HUP INT; exec sleep 1004) & (env -i sleep 1005) & wait' &
+disown -a
+exec {LAUNCHER} "$@"
+"""
+CHILDREN = {"sleep 1001", "sleep 1002", "sleep 1003", "sleep 1004", "sleep 1005"}
+
+# Says something and then nothing more.
+SILENT = """#!/bin/bash
+echo "reading a very large file" >&2
+sleep 1006 &
+exec sleep 1007
+"""
+
+
+@contextmanager
+def server_program(host: Host, script: str) -> Iterator[None]:
+    """Every server that starts now is this script; the ones that run are not touched."""
+    path = host.run("mktemp", "/usr/local/libexec/unixspawner-test.XXXXXX").out.strip()
+    host.run("install", "-m", "0755", "/dev/stdin", path, stdin=script)
+    lines = host.run("cat", MEDIATOR_TOML).out.splitlines()
+    kept = [line for line in lines if not line.startswith("command")]
+    text = "\n".join([*kept, f'command = ["{path}", "--fd", "3"]', ""])
+    try:
+        with replaced_file(host, MEDIATOR_TOML, text):
+            yield
+    finally:
+        host.run("rm", "-f", path)
