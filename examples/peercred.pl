@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use IO::Socket::UNIX;
 
+$SIG{PIPE} = "IGNORE";    # a client that has gone ends nobody but itself
 my $listener = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 128) or die "$ARGV[0]: $!\n";
 chmod 0666, $ARGV[0];    # anybody may connect, as himself
 while (my $client = $listener->accept) {

@@ -15,12 +15,14 @@ SHEBANG = b"#!/usr/bin/python3 -IS\n"
 PACKAGE = "unixspawner_mediator"
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can express
 _UNCHECKED_HASH = 1  # PEP 552: compiled for exactly this source, do not look at times
+# What only `authenticate` has: password checks, and whatever looks at hashes or loads libraries.
+_NOT_IN_MEDIATOR = ("authenticate", "each_service", "examine", "name_service", "shadow")
 _MARSHAL_WITHOUT_REFERENCES = 2  # later formats depend on reference counts, hence on chance
 
 
 def mediator(source: Path) -> bytes:
     """The verbs start and stop. It never loads the password checks."""
-    modules = [path for path in _modules(source) if path.name != "authenticate.py"]
+    modules = [path for path in _modules(source) if path.stem not in _NOT_IN_MEDIATOR]
     return _build(modules, "__main__", [])
 
 

@@ -1,7 +1,8 @@
 """`authenticate`: run by sudo as the password-checking account; asks PAM whether it is you.
 
 The hub never can read a password hash, and learns only yes or no and why. The order matters:
-nothing about an account is told to somebody who does not have its password.
+nothing about an account is told to somebody who does not have its password. The other question
+that it answers, about people who are signed in already, is in `examine`.
 """
 
 import contextlib
@@ -11,13 +12,17 @@ import time
 from collections.abc import Callable
 
 from . import config as configuration
-from . import policy, system
+from . import policy, sentences, system
 from .__main__ import run
 from .config import Config
 from .errors import EXIT_REFUSED, Refusal, broken_request
+from .examine import examine, is_locked, some_service_is_silent
+from .policy import Account
 from .protocol import (
     Authenticated,
     AuthenticateRequest,
+    Examined,
+    ExamineRequest,
     decode_request,
     encode,
 )
@@ -39,29 +44,58 @@ def main() -> int:
 
 
 def answer_authenticate() -> None:
-    """Read, decode, authorise, ask PAM, reply."""
+    """Read, decode, authorise, ask PAM or look, reply."""
     data, descriptors = system.receive_request()
     if descriptors:
         raise broken_request("an authenticate request carries no descriptors")
-    request = decode_request(data, AuthenticateRequest)
+    request = decode_request(data, AuthenticateRequest, ExamineRequest)
     config = configuration.read()
     policy.require_caller(config, system.caller_name())
-    _authenticate(config, request)
-    system.log(syslog.LOG_NOTICE, f"authenticate user={request.user} accepted")
-    system.reply(0, encode(Authenticated(request.user)))
+    answer: Authenticated | Examined
+    if isinstance(request, ExamineRequest):
+        answer = examine(config, request)
+    else:
+        answer = _authenticate(config, request)
+        system.log(syslog.LOG_NOTICE, f"authenticate user={request.user} accepted")
+    system.reply(0, encode(answer))
 
 
-def _authenticate(config: Config, request: AuthenticateRequest) -> None:
+def _authenticate(config: Config, request: AuthenticateRequest) -> Authenticated:
     account = system.account_of(request.user)
     if account is not None and (account.uid < config.min_uid or account.name != request.user):
         # root's and the services' passwords cannot be tried out here
         time.sleep(FAILURE_DELAY)
         raise _wrong("system account or other spelling")
-    _ask_pam(config.pam_service, request)
-    account = account or system.account_of(request.user)
-    if account is None:
-        raise _wrong("PAM accepts a name that the name service does not know")
+    try:
+        _ask_pam(config.pam_service, request)
+        account = account or system.account_of(request.user)
+        if account is None:
+            raise _wrong("PAM accepts a name that the name service does not know")
+        _require_may_use(config, account)
+    except Refusal as refusal:
+        raise _while_a_service_is_silent(config, request.user, refusal) from None
+    return Authenticated(request.user)
+
+
+def _require_may_use(config: Config, account: Account) -> None:
+    if is_locked(account.name):  # signed in by other means, such as Kerberos
+        raise _disabled("locked: there is a ! before the hash")
     policy.require_may_use(config, account, system.valid_shells())
+
+
+def _while_a_service_is_silent(config: Config, name: str, refusal: Refusal) -> Refusal:
+    """The same refusal, or what is true instead of it when a name service gives no answer.
+
+    For a wrong password that depends on the machine alone, never on the name.
+    """
+    instead = {
+        sentences.WRONG_PASSWORD.code: sentences.WRONG_OR_UNKNOWN,
+        "not-a-member": sentences.cannot_tell(name),
+        "account-expired": sentences.cannot_tell(name),  # Debian's word for whatever went wrong
+    }
+    if refusal.code in instead and some_service_is_silent(name, config.users_group):
+        return Refusal(*instead[refusal.code], f"a name service is silent; {refusal.detail}")
+    return refusal
 
 
 def _ask_pam(service: str, request: AuthenticateRequest) -> None:
@@ -87,12 +121,7 @@ def _ask_pam(service: str, request: AuthenticateRequest) -> None:
 
 
 def _wrong(detail: str) -> Refusal:
-    return Refusal(
-        "wrong-password",
-        "Wrong user name or password. If you are sure of both, your account may be locked: "
-        "ask your administrator.",
-        detail,
-    )
+    return Refusal(*sentences.WRONG_PASSWORD, detail)
 
 
 def _disabled(detail: str) -> Refusal:

@@ -53,7 +53,7 @@ def prepare(account: Account, server_name: str) -> tuple[int, str, str]:
     sentence = SENTENCES[code].format(home=account.home, reason=reason) if code else ""
     try:
         if code:
-            log = paths.spare_log(system.runtime_directory(), server_name)
+            log = paths.spare_log(system.runtime_directories()[0], server_name)
             _begin_log(log)
         return os.open(log, _APPEND), code, sentence
     except OSError:
@@ -89,11 +89,9 @@ def _begin_log(path: str) -> None:
 
 
 def last_words(account: Account, server_name: str, limit: int) -> bytes:
-    """The end of the newer log, the one in the home or the spare one; empty when there is none."""
-    logs = [
-        paths.server_log(account.home, server_name),
-        paths.spare_log(system.runtime_directory(), server_name),
-    ]
+    """The end of the newer log, the one in the home or a spare one; empty when there is none."""
+    logs = [paths.server_log(account.home, server_name)]
+    logs += [paths.spare_log(folder, server_name) for folder in system.runtime_directories()]
     return system.try_first(lambda: read_newest(logs, limit), READING)
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from .config import Config
 from .errors import Refusal
+from .sentences import not_a_member
 
 HUB_VARIABLES = "JUPYTERHUB_"
 NO_LOGIN = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false")
@@ -41,14 +42,25 @@ def require_same_account(account: Account, requested: str) -> None:
         )
 
 
-def require_person(config: Config, account: Account) -> None:
-    """System accounts and accounts without a login shell are nobody to sign in."""
-    if account.uid < config.min_uid:
+def require_same_uid(uid: int, requested: int) -> None:
+    """What sudo made us must be what the hub meant, whatever it is called by now."""
+    if uid != requested:
+        raise Refusal(
+            "wrong-account",
+            "The hub asked about another account than it named: "
+            "ask your administrator to run `unixspawner doctor`.",
+            f"asked for uid {requested}, running as {uid}",
+        )
+
+
+def require_person(config: Config, name: str, uid: int) -> None:
+    """System accounts are nobody to serve."""
+    if uid < config.min_uid:
         raise Refusal(
             "system-account",
-            f"{account.name} is a system account and cannot use this service: "
+            f"{name} is a system account and cannot use this service: "
             "sign in with your own account.",
-            f"uid {account.uid} is under {config.min_uid}",
+            f"uid {uid} is under {config.min_uid}",
         )
 
 
@@ -65,16 +77,12 @@ def require_shell(account: Account, valid_shells: frozenset[str]) -> None:
 def require_member(config: Config, account: Account) -> None:
     """Membership of one group is the whole of our permission."""
     if config.users_group not in account.groups:
-        raise Refusal(
-            "not-a-member",
-            f"{account.name} is not a member of the group {config.users_group}: ask your "
-            f"administrator to run `usermod -aG {config.users_group} {account.name}`.",
-        )
+        raise Refusal(*not_a_member(account.name, config.users_group))
 
 
 def require_may_use(config: Config, account: Account, valid_shells: frozenset[str]) -> None:
     """All that an account needs, to sign in as well as to be started."""
-    require_person(config, account)
+    require_person(config, account.name, account.uid)
     require_shell(account, valid_shells)
     require_member(config, account)
 

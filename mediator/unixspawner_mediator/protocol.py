@@ -11,12 +11,14 @@ Named tuples, not dataclasses: importing `dataclasses` takes a third of a mediat
 import json
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, cast, get_args, overload
 
 VERSION = 1
 MAX_REQUEST = 64 * 1024  # octets; a start request with all its environment is about 3 KiB
 MAX_REPLY = 8 * 1024  # octets, for all that may come over one status pipe
 LOG_TAIL = 2000  # characters; fits a reply however it is encoded
+MAX_EXAMINED = 100  # accounts in one request; the longest names fit a reply
+MAX_UID = 2**32 - 2  # the number after it means "no account"
 
 USER_NAME = re.compile(r"(?=.*[A-Za-z_.-])[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
 """What we accept as an account's name. Never an option, a uid, a path or a control character."""
@@ -61,9 +63,13 @@ class StartRequest(NamedTuple):
 
 
 class StopRequest(NamedTuple):
-    """`process` may be unknown_process(): then the server's mark alone tells what to end."""
+    """`user` and `uid` as they were when the server started; by now the name may be gone.
+
+    `process` may be unknown_process(): then the server's mark alone tells what to end.
+    """
 
     user: str
+    uid: int
     server_name: str
     server_id: str
     process: ProcessIdentity
@@ -72,6 +78,12 @@ class StopRequest(NamedTuple):
 class AuthenticateRequest(NamedTuple):
     user: str
     password: str
+
+
+class ExamineRequest(NamedTuple):
+    """Which of these people, who are signed in, may not go on?"""
+
+    users: list[str]
 
 
 class Starting(NamedTuple):
@@ -98,6 +110,15 @@ class Authenticated(NamedTuple):
     user: str
 
 
+Verdict = Literal["open", "locked", "expired", "unknown"]
+
+
+class Examined(NamedTuple):
+    """A word for each account; "unknown" is no reason for anything."""
+
+    verdicts: dict[str, Verdict]
+
+
 class Refused(NamedTuple):
     code: str
     message: str
@@ -107,9 +128,10 @@ class Faulted(NamedTuple):
     message: str
 
 
-Request = StartRequest | StopRequest | AuthenticateRequest
-Asked = TypeVar("Asked", StartRequest, StopRequest, AuthenticateRequest)
-Reply = Starting | Stopped | Authenticated | Refused | Faulted
+Request = StartRequest | StopRequest | AuthenticateRequest | ExamineRequest
+Asked = TypeVar("Asked", bound=Request)
+Also = TypeVar("Also", bound=Request)
+Reply = Starting | Stopped | Authenticated | Examined | Refused | Faulted
 Fields = dict[str, Any]
 """The one place where untyped values live: between json and the parsers below."""
 
@@ -144,6 +166,13 @@ def _count(name: str, value: object) -> int:
     return 0 if type(value) is int and value == 0 else _natural(name, value)
 
 
+def _uid(name: str, value: object) -> int:
+    # root's number is none that anything is asked for
+    if _natural(name, value) > MAX_UID:
+        _fail(f"{name} is no account's number")
+    return _natural(name, value)
+
+
 def _environment(name: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict) or len(value) > 500:
         _fail(f"{name} is not an object of at most 500 members")
@@ -161,8 +190,32 @@ def _names(name: str, value: object) -> list[str]:
     return [check(name, member) for member in value]
 
 
+def _users(name: str, value: object) -> list[str]:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_EXAMINED:
+        _fail(f"{name} is not a list of 1 to {MAX_EXAMINED} members")
+    check = _text(USER_NAME)
+    users = [check(name, member) for member in value]
+    if len(set(users)) != len(users):
+        _fail(f"{name} has a member twice")
+    return users
+
+
+def _verdicts(name: str, value: object) -> dict[str, Verdict]:
+    if not isinstance(value, dict) or len(value) > MAX_EXAMINED:
+        _fail(f"{name} is not an object of at most {MAX_EXAMINED} members")
+    check_user, check_word = _text(USER_NAME), _text(_VERDICT)
+    return {
+        check_user(f"{name} name", user): cast(Verdict, check_word(f"{name} value", word))
+        for user, word in value.items()
+    }
+
+
+_VERDICT = re.compile("|".join(get_args(Verdict)), re.ASCII)
 _PARSERS: dict[str, Callable[[str, object], Any]] = {
     "user": _text(USER_NAME),
+    "users": _users,
+    "uid": _uid,
+    "verdicts": _verdicts,
     "server_name": _text(SERVER_NAME),
     "server_id": _text(SERVER_ID),
     "environment": _environment,
@@ -185,16 +238,18 @@ _IDENTITY = ("pid", "start_time", "boot_id")
 # The tag of a message and the fields beside it, in the order of the tuple's members.
 _SHAPES: dict[str, tuple[type[Any], tuple[str, ...]]] = {
     "start": (StartRequest, ("user", "server_name", "server_id", "environment")),
-    "stop": (StopRequest, ("user", "server_name", "server_id", *_IDENTITY)),
+    "stop": (StopRequest, ("user", "uid", "server_name", "server_id", *_IDENTITY)),
     "authenticate": (AuthenticateRequest, ("user", "password")),
+    "examine": (ExamineRequest, ("users",)),
     "starting": (Starting, (*_IDENTITY, "ignored_environment", "trouble", "message")),
     "stopped": (Stopped, ("signalled", "left", "log_tail")),
     "authenticated": (Authenticated, ("user",)),
+    "examined": (Examined, ("verdicts",)),
     "refused": (Refused, ("code", "message")),
     "fault": (Faulted, ("message",)),
 }
 _TAGS = {shape: tag for tag, (shape, _fields) in _SHAPES.items()}
-_VERBS = ("start", "stop", "authenticate")
+_VERBS = ("start", "stop", "authenticate", "examine")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Fields:
@@ -248,14 +303,18 @@ def _decode(data: bytes, limit: int, tag_name: str) -> Any:
     return shape(*values)
 
 
-def decode_request(data: bytes, shape: type[Asked]) -> Asked:
-    """Read what the hub asks of a program that answers one kind of request.
+@overload
+def decode_request(data: bytes, shape: type[Asked], /) -> Asked: ...
+@overload
+def decode_request(data: bytes, shape: type[Asked], other: type[Also], /) -> Asked | Also: ...
+def decode_request(data: bytes, *shapes: type[Any]) -> Any:
+    """Read what the hub asks of a program that answers requests of these kinds.
 
     Raises:
-        ProtocolError: it is not exactly one well-formed request of that kind.
+        ProtocolError: it is not exactly one well-formed request of such a kind.
     """
     request = _decode(data, MAX_REQUEST, "verb")
-    if not isinstance(request, shape):
+    if not isinstance(request, shapes):
         _fail("another verb than the program was called for")
     return request
 

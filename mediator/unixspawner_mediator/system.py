@@ -95,12 +95,17 @@ def caller_name() -> str | None:
         return None
 
 
-def own_account() -> Account:
-    """The account that this process runs as, with the groups it really has."""
+def own_uid() -> int:
+    """The number of the account that this process runs as; there may be no name to it."""
     if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
         raise Refusal("set-id", "The mediator must not be installed set-user-id.")
+    return os.getuid()
+
+
+def own_account() -> Account:
+    """The account that this process runs as, with the groups it really has."""
     try:
-        entry = pwd.getpwuid(os.getuid())
+        entry = pwd.getpwuid(own_uid())
     except KeyError:
         raise Refusal(
             "no-account", "This account is not known to the name service: ask your administrator."
@@ -157,12 +162,15 @@ def own_identity() -> ProcessIdentity:
     return ProcessIdentity(os.getpid(), int(fields[19]), boot_id())
 
 
-def runtime_directory() -> str:
-    """Where we may write when the home takes nothing. Whose it is must be looked at."""
+def runtime_directories() -> list[str]:
+    """Where we may write when the home takes nothing, the best first. Whose they are is not known.
+
+    A stop has no PAM session that would tell where the one of the start was.
+    """
     session = os.environ.get("XDG_RUNTIME_DIR", "")
-    if session.startswith("/"):
-        return f"{session}/unixspawner"
-    return f"/tmp/unixspawner-{os.getuid()}"  # noqa: S108  whether it is ours is looked at
+    session = session if session.startswith("/") else f"/run/user/{os.getuid()}"
+    spare = f"/tmp/unixspawner-{os.getuid()}"  # noqa: S108  whether it is ours is looked at
+    return [f"{session}/unixspawner", spare] if os.path.isdir(session) else [spare]
 
 
 def try_first(work: Callable[[], bytes], patience: float) -> bytes:

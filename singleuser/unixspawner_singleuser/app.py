@@ -17,11 +17,12 @@ from .account import OwnAccount
 from .activity import Activity, keep_reporting
 from .catalogue import Source
 from .catalogue_files import ROOT_ALONE, Trusted
-from .exchanges import Exchanges, keep_revalidating
+from .exchanges import Exchanges
 from .gate import Gate
 from .gateway import Gateway
 from .hub import Hub, check_hub
 from .logins import Logins
+from .lookout import Lookout, keep_looking
 from .menu import Menu
 from .on_demand import OnDemand
 from .own import own_application
@@ -50,6 +51,7 @@ class Application:
     exchanges: Exchanges
     activity: Activity
     gateway: Gateway
+    lookout: Lookout
 
     async def run_in_background(self) -> None:
         """Ends only by cancellation."""
@@ -59,7 +61,9 @@ class Application:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(check_hub(self.hub, hub_version()))
-            group.create_task(keep_revalidating(self.exchanges, self.sessions))
+            group.create_task(
+                keep_looking(self.lookout, self.settings, self.hub, self.sessions, self.exchanges)
+            )
             group.create_task(
                 keep_reporting(self.activity, self.hub, self.settings.activity_interval)
             )
@@ -86,7 +90,7 @@ def build(
     signer = Signer(derive_key(settings.api_token))
     hub = Hub(settings)
     sessions = Sessions(settings, hub, signer)
-    exchanges, activity = Exchanges(), Activity()
+    exchanges, activity, lookout = Exchanges(), Activity(), Lookout()
     account = account or OwnAccount()
     signin = SignIn(settings, sessions, Logins(settings, signer), signer, exchanges)
     on_demand = OnDemand(settings, account)
@@ -100,5 +104,5 @@ def build(
         return Control(settings, on_demand, menu, signer, trusted)
 
     gateway = Gateway(settings, source, exchanges, activity, account, own, on_demand, controls)
-    gate = Gate(settings, sessions, signin, signer, activity, gateway, own)
-    return Application(gate, settings, hub, sessions, exchanges, activity, gateway)
+    gate = Gate(settings, sessions, signin, signer, activity, gateway, own, lookout)
+    return Application(gate, settings, hub, sessions, exchanges, activity, gateway, lookout)

@@ -7,7 +7,6 @@ themselves.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,14 +92,6 @@ class Exchanges:
                 session.token_hash,
             ):
                 exchange.close(CloseReason.SESSION_ENDED)
-
-
-async def keep_revalidating(
-    exchanges: Exchanges, sessions: Sessions, every: float = REVALIDATE_EVERY
-) -> None:
-    while True:
-        await asyncio.sleep(every)
-        await exchanges.revalidate(sessions)
 
 
 async def _is_still_good(sessions: Sessions, session: Session) -> bool:

@@ -16,7 +16,8 @@ from .activity import Activity
 from .cookies import session_cookie, xsrf_cookie
 from .errors import AmbiguousSessionError, BadRequestError, HubUnavailableError
 from .gateway import Gateway
-from .pages import Link
+from .lookout import Lookout
+from .pages import Link, json_headers
 from .replies import Finish, Reply, for_error, redirect, refusal, wants_page
 from .request import REQUEST_KEY, SESSION_KEY, Incoming, read_request
 from .sessions import Session, Sessions
@@ -41,6 +42,7 @@ class Gate:
         activity: Activity,
         gateway: Gateway,
         own: ASGIApp,
+        lookout: Lookout,
     ) -> None:
         self._settings = settings
         self._sessions = sessions
@@ -49,6 +51,7 @@ class Gate:
         self._activity = activity
         self._gateway = gateway
         self._own = own
+        self._lookout = lookout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         finish = Finish(send)
@@ -73,6 +76,9 @@ class Gate:
         scope[REQUEST_KEY] = request
         scope["raw_path"] = b"/" + request.below
         scope["path"] = unquote(scope["raw_path"].decode("latin-1"))
+        if _is_from_the_hub(request):
+            self._lookout.tell()
+            return Reply(202, json_headers())
         if request.below in PUBLIC and not request.websocket:
             await self._own(scope, receive, send)
             return None
@@ -162,3 +168,9 @@ class Gate:
         if session.source == "cookie" and not cookie_is_current(self._signer, request, session):
             return (xsrf,)
         return ()
+
+
+def _is_from_the_hub(request: Incoming) -> bool:
+    """A request to look again that has not come through the proxy, which leaves its mark."""
+    direct = b"x-forwarded-for" not in request.fields
+    return request.below == b"api" and request.method == "POST" and direct

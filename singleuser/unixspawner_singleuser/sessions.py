@@ -88,6 +88,10 @@ class VisitorCache:
         for key in [key for key in self._known if key[1] == token_hash]:
             del self._known[key]
 
+    def forget_all(self) -> None:
+        """Everybody is asked about again with the next request."""
+        self._known.clear()
+
     async def _ask(self, key: tuple[str, str], token: str) -> Visitor | None:
         visitor = await self._hub.visitor(token)
         age = MAX_AGE if visitor else MAX_AGE_UNKNOWN
@@ -139,6 +143,10 @@ class Sessions:
         self._ended[token_hash] = None
         while len(self._ended) > MAX_ENTRIES:
             self._ended.popitem(last=False)
+
+    def forget_all(self) -> None:
+        """The hub is asked again about everybody."""
+        self._cache.forget_all()
 
     def cookie_credential(self, request: Incoming) -> Credential | None:
         """The one signed session cookie. Raises AmbiguousSessionError when there are several.

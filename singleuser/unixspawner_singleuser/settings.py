@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 from .errors import ConfigurationError
 
 DEFAULT_ACTIVITY_INTERVAL = 300.0
+MARKER = "UNIXSPAWNER_SERVER_ID"
+"""Whatever carries this variable with the same value belongs to one server."""
 # Of all that the hub says, what an application may know as well.
 _FOR_APPLICATIONS = frozenset(
     {
@@ -23,7 +25,7 @@ _FOR_APPLICATIONS = frozenset(
         "JUPYTERHUB_SERVER_NAME",
         "JUPYTERHUB_SERVICE_PREFIX",
         "JUPYTERHUB_USER",
-        "UNIXSPAWNER_SERVER_ID",  # by which a stop finds everything that belongs to a server
+        MARKER,  # by which a stop finds everything
     }
 )
 _OF_THE_HUB = ("JUPYTERHUB_", "JPY_", "CONFIGPROXY_", "UNIXSPAWNER_")
@@ -55,6 +57,7 @@ class Settings:
     access_scopes: frozenset[str] = frozenset()
     user: str = ""
     server_name: str = ""
+    server_id: str = ""  # the mark of everything that this server starts
     default_url: str = ""
     service_url: str = ""
     public_url: str = ""
@@ -108,6 +111,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         access_scopes=_scopes(_required(environ, "JUPYTERHUB_OAUTH_ACCESS_SCOPES")),
         user=_required(environ, "JUPYTERHUB_USER"),
         server_name=environ.get("JUPYTERHUB_SERVER_NAME", ""),
+        server_id=environ.get(MARKER, ""),
         default_url=environ.get("JUPYTERHUB_DEFAULT_URL", ""),
         service_url=environ.get("JUPYTERHUB_SERVICE_URL", ""),
         public_url=environ.get("JUPYTERHUB_PUBLIC_URL", ""),

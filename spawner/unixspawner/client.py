@@ -17,10 +17,13 @@ from unixspawner_mediator import protocol
 from unixspawner_mediator.protocol import (
     Authenticated,
     AuthenticateRequest,
+    Examined,
+    ExamineRequest,
     Faulted,
     ProtocolError,
     Refused,
     Reply,
+    Request,
     Starting,
     StartRequest,
     Stopped,
@@ -33,6 +36,7 @@ from .waiting import readable, reap_later
 
 SUDO_OUTPUT = 4096  # octets of standard error that we keep
 PATIENCE = 60.0  # seconds for a reply: a name service or a home that hangs must not hang the hub
+EXAMINE_PATIENCE = 5.0
 
 
 class Launch(NamedTuple):
@@ -71,6 +75,18 @@ async def request_stop(sudo_command: list[str], request: StopRequest) -> Stopped
     return reply
 
 
+async def request_examine(sudo_command: list[str], request: ExamineRequest) -> Examined:
+    """Ask which of these people may not go on.
+
+    Raises:
+        AskError: that could not be asked.
+    """
+    reply = await _ask(sudo_command, request, EXAMINE_PATIENCE)
+    if not isinstance(reply, Examined) or reply.verdicts.keys() != set(request.users):
+        raise _unexpected(type(reply).__name__)
+    return reply
+
+
 async def request_authenticate(sudo_command: list[str], request: AuthenticateRequest) -> None:
     """Have a password checked; returns when it is right.
 
@@ -82,16 +98,17 @@ async def request_authenticate(sudo_command: list[str], request: AuthenticateReq
         raise _unexpected(type(reply).__name__)
 
 
-async def _ask(sudo_command: list[str], request: StopRequest | AuthenticateRequest) -> Reply:
+async def _ask(sudo_command: list[str], request: Request, patience: float | None = None) -> Reply:
     """One request and one reply over the same channel."""
+    seconds = PATIENCE if patience is None else patience
     with _sudo(sudo_command) as (process, channel, output), channel:
         channel.send(protocol.encode(request))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(seconds):
                 data = await _read_datagram(channel)
                 await _exited(process)
         except TimeoutError:
-            raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {PATIENCE} s") from None
+            raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {seconds} s") from None
         return _understand(data, output)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from unixspawner_mediator.protocol import ProcessIdentity, Stopped
 
-from . import ending, records, sockets
+from . import ending, records, sockets, tokens
 from .process import ServerProcess
 from .records import Record
 
@@ -34,13 +34,13 @@ class Custody:
         """The server runs as that process, or has ended already: then there is no `process`."""
         assert self._record is not None
         self._take(self._record._replace(process=identity))
-        self.process = ServerProcess.verify(identity, self._record.user, sudo)
+        self.process = ServerProcess.verify(identity, self._record.uid, sudo)
         records.write(self._record)
 
     def adopt(self, record: Record) -> None:
         """The server of a former hub, if it still runs."""
         self._take(record)
-        self.process = ServerProcess.verify(record.process, record.user)
+        self.process = ServerProcess.verify(record.process, record.uid)
 
     def _take(self, record: Record) -> None:
         self._record = record
@@ -64,7 +64,7 @@ class Custody:
 
     def revoke_token(self, db: Any) -> None:
         if self._record is not None:
-            ending.revoke(db, self._record.token_id)
+            tokens.revoke(db, self._record.token_id)
 
     def let_go(self) -> None:
         """Forget the server. A record that is left belongs to whoever tidies up."""

@@ -1,13 +1,10 @@
-"""Ends what a start has begun: processes, socket, record, token. Run in the hub.
+"""Ends what a start has begun: processes, socket, record. Run in the hub.
 
 One place for all occasions: a stop, a start that failed, a server that died and left something
 behind, and what a former hub did not get to.
 """
 
 import logging
-from typing import Any
-
-from jupyterhub import orm
 
 from unixspawner_mediator.protocol import Stopped, StopRequest
 
@@ -28,7 +25,8 @@ async def end(record: Record, sudo_command: list[str], log: logging.Logger) -> S
     if record.process.boot_id != boot_id():
         records.remove(record)
         return NOTHING
-    request = StopRequest(record.user, record.server_name, record.server_id, record.process)
+    server = record.server_name, record.server_id, record.process
+    request = StopRequest(record.user, record.uid, *server)
     try:
         stopped = await client.request_stop(sudo_command, request)
     except AskError as error:
@@ -43,14 +41,6 @@ async def end(record: Record, sudo_command: list[str], log: logging.Logger) -> S
     else:
         records.remove(record)
     return stopped
-
-
-def revoke(db: Any, token_id: int) -> None:
-    """By its number, since nobody keeps the token itself."""
-    token = db.get(orm.APIToken, token_id) if token_id else None
-    if token is not None:
-        db.delete(token)
-        db.commit()
 
 
 def log_name(user: str, server_name: str) -> str:

@@ -57,7 +57,7 @@ class UnixHub(JupyterHub):
             spawner = self.spawner_class(parent=self)
             tidy = tidying.Tidying(
                 spawner.sockets_directory,
-                lambda account: spawner.sudo_command(account, "stop"),
+                spawner.stop_command,
                 self.db,
                 self.log,
             )

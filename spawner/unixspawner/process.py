@@ -6,7 +6,6 @@ only see that they end.
 
 import contextlib
 import os
-import pwd
 import select
 import subprocess
 
@@ -39,9 +38,9 @@ class ServerProcess:
 
     @classmethod
     def verify(
-        cls, identity: ProcessIdentity, user: str, sudo: subprocess.Popen[bytes] | None = None
+        cls, identity: ProcessIdentity, uid: int, sudo: subprocess.Popen[bytes] | None = None
     ) -> "ServerProcess | None":
-        """Take hold of a process, or None when no such process of that person runs.
+        """Take hold of a process, or None when no such process of that account runs.
 
         The handle is opened first: what is checked afterwards is checked of that process.
         """
@@ -49,10 +48,10 @@ class ServerProcess:
             handle = os.pidfd_open(identity.pid)
         except OSError:
             return None
-        with contextlib.suppress(OSError, KeyError):
+        with contextlib.suppress(OSError):
             owner = os.stat(f"/proc/{identity.pid}").st_uid
             same = _start_time(identity.pid) == identity.start_time
-            if same and owner == pwd.getpwnam(user).pw_uid and identity.boot_id == boot_id():
+            if same and owner == uid and identity.boot_id == boot_id():
                 return cls(identity, handle, sudo)
         os.close(handle)
         return None

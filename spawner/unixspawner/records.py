@@ -17,9 +17,13 @@ from . import sockets
 
 
 class Record(NamedTuple):
-    """One start. `process` is unknown until the mediator has reported."""
+    """One start. `uid` is the account's number at that moment, whatever it is today.
+
+    `process` is unknown until the mediator has reported.
+    """
 
     user: str
+    uid: int
     server_name: str
     server_id: str
     socket: str
@@ -32,6 +36,7 @@ class Record(NamedTuple):
             "server_id": self.server_id,
             "socket": self.socket,
             "token_id": self.token_id,
+            "uid": self.uid,
             **self.process._asdict(),
         }
 
@@ -44,7 +49,7 @@ def from_state(user: str, server_name: str, saved: dict[str, Any]) -> Record:
     """The reverse of `Record.state`. Raises KeyError when something is missing."""
     process = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
     place = saved["server_id"], saved["socket"], saved["token_id"]
-    return Record(user, server_name, *place, process)
+    return Record(user, saved["uid"], server_name, *place, process)
 
 
 def write(record: Record) -> None:

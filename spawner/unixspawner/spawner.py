@@ -10,17 +10,18 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from jupyterhub import orm
 from sudospawner import SudoSpawner
 from traitlets import TraitError, Unicode, default, validate
 
 from unixspawner_mediator.protocol import Starting, StartRequest, Stopped, unknown_process
 
-from . import client, ending, failures, readiness, records, sockets
+from . import client, ending, failures, readiness, records, sockets, tokens
+from .admission import require_admission
 from .custody import Custody
 from .errors import AskError
+from .events import Asker, Events
 from .failures import for_the_person
-from .membership import is_member
+from .membership import Belief, Membership
 from .process import ServerProcess, boot_id
 from .progress import Progress
 from .records import Record
@@ -80,6 +81,7 @@ class UnixSpawner(SudoSpawner):
         self._custody = Custody(self.log)
         self._progress = Progress()
         self._is_starting = False
+        self._events = Events(self)
         super().__init__(**kwargs)
 
     # What JupyterHub asks of a spawner -----------------------------------------------------
@@ -91,10 +93,17 @@ class UnixSpawner(SudoSpawner):
         """
         self._progress, self._is_starting = Progress(), True
         try:
-            return await self._start_in_time()
+            url = await self._start_in_time()
         except AskError as error:
             ending.log_failure(self.log, "start", self.account, self.name, error)
+            self._events.not_started(error.code)
             raise for_the_person(error) from None
+        except BaseException:  # cancelled at start_timeout, or a fault
+            self._events.not_started("given-up")
+            raise
+        else:
+            self._events.started()
+            return url
         finally:
             self._is_starting = False
             self._progress.finish()
@@ -102,11 +111,29 @@ class UnixSpawner(SudoSpawner):
     async def stop(self, now: bool = False) -> None:
         """End the server's whole process tree, also of people who have left the group."""
         try:
-            await self._end()
+            await self.end()
         except AskError as error:
             raise for_the_person(error) from None
+
+    async def end(self) -> None:
+        """The same, for ourselves.
+
+        Raises:
+            AskError: some of it may still run.
+        """
+        try:
+            await self._end()
+            self._events.stopped("")
+        except AskError as error:
+            self._events.stopped(error.code)
+            raise
         finally:
             self._revoke_token()
+
+    def run_post_stop_hook(self) -> Any:
+        """Called by the hub when a server is over, however it came to that."""
+        self._events.over()
+        return super().run_post_stop_hook()
 
     async def poll(self) -> int | None:
         """None while the server runs, its exit status afterwards.
@@ -147,6 +174,7 @@ class UnixSpawner(SudoSpawner):
             self._revoke_token()
         else:
             self.log.info("Adopted %s, process %i", self._log_name, record.process.pid)
+        self._events.adopted(runs=self._custody.process is not None)
 
     def clear_state(self) -> None:
         """Forget the server, its handle and its socket; called by the hub after a stop."""
@@ -184,6 +212,20 @@ class UnixSpawner(SudoSpawner):
         """The Unix account of the person: JupyterHub's name is the account's name."""
         return str(self.user.name)
 
+    def stop_is_asked_for(self, by: Asker) -> None:
+        """Who wants the stop that comes next, for the audit stream."""
+        self._events.asked_by = by
+
+    @property
+    def uid(self) -> int:
+        """The number of the account that the server runs as, 0 when none runs."""
+        return self._custody.record.uid if self._custody.record is not None else 0
+
+    @property
+    def socket_path(self) -> str:
+        """Where the server listens, empty when none runs."""
+        return self._custody.record.socket if self._custody.record is not None else ""
+
     # How it is done ------------------------------------------------------------------------
 
     async def _start_in_time(self) -> str:
@@ -199,10 +241,11 @@ class UnixSpawner(SudoSpawner):
 
     async def _start(self) -> str:
         self._warn_about_ignored_settings()
-        self._require_member()
+        uid = await self._require_member()
         path, server_id = sockets.fresh_path(self.sockets_directory), secrets.token_hex(16)
-        nobody, token_id = unknown_process(boot_id()), self._find_token_id()
-        record = Record(self.account, self.name, server_id, path, token_id, nobody)
+        nobody = unknown_process(boot_id())
+        token_id = tokens.number_of(self.user.db, self.api_token)
+        record = Record(self.account, uid, self.name, server_id, path, token_id, nobody)
         try:
             self._custody.begin(record)
             listener = sockets.listen(path)
@@ -214,20 +257,18 @@ class UnixSpawner(SudoSpawner):
         await self._wait_for_answer(path, process)
         return sockets.url(path)
 
-    def _require_member(self) -> None:
-        """sudo would refuse as well, but in no words for a person."""
-        if not is_member(self.account, self.users_group):
-            raise AskError(
-                "not-a-member",
-                f"{self.account} is not a member of the group {self.users_group}: ask your "
-                f"administrator to run `usermod -aG {self.users_group} {self.account}`.",
-            )
+    async def _require_member(self) -> int:
+        """The account's number. sudo would refuse as well, but in no words for a person."""
+        belief = Belief(self.account, 0, frozenset({self.users_group}))
+        standing = await Membership(self.users_group).admission(belief)
+        require_admission(self.account, self.users_group, standing)
+        return standing.uid
 
     async def _launch(self, record: Record, listener: Any) -> ServerProcess:
         self._progress.add(10, f"Opening a session for {self.account}")
         environment = {name: str(value) for name, value in self.get_env().items()}
         request = StartRequest(self.account, self.name, record.server_id, environment)
-        command = self.sudo_command(self.account, "start")
+        command = self._sudo_command(self.account, "start")
         asked = time.perf_counter()
         launch = await client.request_start(command, request, listener)
         taken, pid = 1000 * (time.perf_counter() - asked), launch.report.process.pid
@@ -256,16 +297,17 @@ class UnixSpawner(SudoSpawner):
         return failures.ended_early((await self._end()).log_tail)
 
     async def _end(self) -> Stopped:
-        return await self._custody.end(self.sudo_command(self.account, "stop"))
+        return await self._custody.end(self.stop_command(self.uid))
 
-    def sudo_command(self, account: str, verb: str) -> list[str]:
-        """What asks the mediator to start or stop a server of that account."""
+    def stop_command(self, uid: int) -> list[str]:
+        """What asks the mediator to stop a server of that account.
+
+        By number: the name may be gone when a server has to be stopped.
+        """
+        return self._sudo_command(f"#{uid}", "stop")
+
+    def _sudo_command(self, account: str, verb: str) -> list[str]:
         return [self.sudo_path, *self.sudo_args, "-u", account, self.mediator_path, verb]
-
-    def _find_token_id(self) -> int:
-        """The database's number of our token: the token itself is not kept over a restart."""
-        token = orm.APIToken.find(self.user.db, self.api_token) if self.api_token else None
-        return token.id if token is not None else 0
 
     def _revoke_token(self) -> None:
         """By its number: the hub forgets the token itself when it restarts or when a stop fails."""

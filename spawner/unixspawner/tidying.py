@@ -12,25 +12,25 @@ from typing import Any
 
 from jupyterhub import orm
 
-from . import ending, records, sockets
+from . import ending, records, sockets, tokens
 from .errors import AskError
 from .records import Record
 
 EVERY = 10.0  # seconds between two looks
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0  # between two attempts for the same server
 
-SudoCommand = Callable[[str], list[str]]
-"""From an account to the command that stops a server of it."""
+StopCommand = Callable[[int], list[str]]
+"""From an account's number to the command that stops a server of it."""
 
 
 class Tidying:
     """Looks after the records that no spawner of this hub holds."""
 
     def __init__(
-        self, directory: str, sudo_command: SudoCommand, db: Any, log: logging.Logger
+        self, directory: str, stop_command: StopCommand, db: Any, log: logging.Logger
     ) -> None:
         self._directory = directory
-        self._sudo_command = sudo_command
+        self._stop_command = stop_command
         self._db = db
         self._log = log
         self._due: dict[str, tuple[float, float]] = {}  # server: when, and the pause before that
@@ -58,9 +58,9 @@ class Tidying:
     async def _end(self, record: Record) -> bool:
         name = ending.log_name(record.user, record.server_name)
         self._log.info("Ending what is left of a server of %s", name)
-        ending.revoke(self._db, record.token_id)
+        tokens.revoke(self._db, record.token_id)
         try:
-            stopped = await ending.end(record, self._sudo_command(record.user), self._log)
+            stopped = await ending.end(record, self._stop_command(record.uid), self._log)
         except AskError:  # logged
             return False
         return not stopped.left
@@ -83,6 +83,6 @@ def revoke_forgotten(db: Any, numbers: set[int], log: logging.Logger) -> None:
     """
     forgotten = numbers - {record.token_id for record in records.held.values()}
     for number in forgotten:
-        ending.revoke(db, number)
+        tokens.revoke(db, number)
     if forgotten:
         log.info("Revoked %i tokens of servers that are gone", len(forgotten))

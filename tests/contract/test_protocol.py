@@ -25,9 +25,10 @@ GOLDEN: dict[str, protocol.Request | protocol.Reply] = {
         {"JUPYTERHUB_USER": "alice", "JUPYTERHUB_API_TOKEN": "not-a-real-token"},
     ),
     "start-named": protocol.StartRequest("alice", "gpu-lab", SERVER, {}),
-    "stop": protocol.StopRequest("alice", "", SERVER, IDENTITY),
-    "stop-unknown": protocol.StopRequest("alice", "", SERVER, protocol.unknown_process(BOOT)),
+    "stop": protocol.StopRequest("alice", 1001, "", SERVER, IDENTITY),
+    "stop-unknown": protocol.StopRequest("alice", 1001, "", SERVER, protocol.unknown_process(BOOT)),
     "authenticate": protocol.AuthenticateRequest("alice", 'pässword " with \\ and\nline'),
+    "examine": protocol.ExamineRequest(["alice", "bob"]),
     "starting": protocol.Starting(IDENTITY, ["LD_PRELOAD"]),
     "starting-trouble": protocol.Starting(
         IDENTITY,
@@ -37,6 +38,7 @@ GOLDEN: dict[str, protocol.Request | protocol.Reply] = {
     ),
     "stopped": protocol.Stopped(3, 1, "one\n\ttwo\n"),
     "authenticated": protocol.Authenticated("alice"),
+    "examined": protocol.Examined({"alice": "open", "bob": "locked"}),
     "refused": protocol.Refused(
         "no-shell",
         "The account alice may not log in on this machine (its shell is not set): "
@@ -44,7 +46,12 @@ GOLDEN: dict[str, protocol.Request | protocol.Reply] = {
     ),
     "fault": protocol.Faulted("internal error"),
 }
-REQUESTS = (protocol.StartRequest, protocol.StopRequest, protocol.AuthenticateRequest)
+REQUESTS = (
+    protocol.StartRequest,
+    protocol.StopRequest,
+    protocol.AuthenticateRequest,
+    protocol.ExamineRequest,
+)
 REFUSED = sorted(path.stem for path in (HERE / "refused").glob("*.txt"))
 
 
@@ -74,7 +81,9 @@ def test_a_message_is_written_as_it_always_was(name: str) -> None:
 
 
 def expected_shape(name: str) -> Any:
-    if name.startswith(("pid-", "start-time-", "boot-id-", "nan")):
+    if name.startswith("users-"):
+        return protocol.ExamineRequest
+    if name.startswith(("pid-", "uid-", "start-time-", "boot-id-", "nan")):
         return protocol.StopRequest
     if name.startswith("password-"):
         return protocol.AuthenticateRequest

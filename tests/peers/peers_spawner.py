@@ -31,7 +31,7 @@ class SpawnerUnderTest(UnixSpawner):
     def account(self) -> str:
         return pwd.getpwuid(os.getuid()).pw_name
 
-    def sudo_command(self, account: str, verb: str) -> list[str]:
+    def _sudo_command(self, account: str, verb: str) -> list[str]:
         # our packages may be in PYTHONPATH here, which the hub's side never passes on
         path = f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}"
         return ["/usr/bin/env", path, sys.executable, str(MEDIATOR), verb]

@@ -170,4 +170,18 @@ def ask_start(host: Host, data: bytes, user: str = "alice", **options_: Any) -> 
 
 
 def ask_stop(host: Host, data: bytes, user: str = "alice") -> Outcome:
-    return do(host, Order(mediator("stop", user), (data,)))
+    """As an account by name or number; where the request has no number, it is that one's."""
+    fields = json.loads(data)
+    if "uid" not in fields:
+        fields["uid"] = int(user.removeprefix("#") if user[0] == "#" else uid_of(host, user))
+    return do(host, Order(mediator("stop", user), (json.dumps(fields).encode(),)))
+
+
+def uid_of(host: Host, name: str) -> int:
+    return int(host.run("id", "-u", name).out)
+
+
+def ask_examine(host: Host, *users: str) -> Outcome:
+    """Who of these is locked or has expired?"""
+    data = json.dumps({"version": 1, "verb": "examine", "users": users}).encode()
+    return do(host, Order(authenticate(host), (data,)))

@@ -93,3 +93,10 @@ def answers(url: str) -> bool:
         return httpx.get(f"{url}hub/login").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def service_command(host: Host, word: str) -> tuple[str, ...]:
+    """Start or stop the service as its administrator does."""
+    if host.run("test", "-d", "/run/systemd/system", check=False).status == 0:
+        return ("systemctl", word, "unixspawner")
+    return ("/etc/init.d/unixspawner", word)

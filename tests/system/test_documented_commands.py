@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.system import service
-from tests.system.accounts import Account, Accounts, changed, processes
+from tests.system.accounts import Account, Accounts, changed
 from tests.system.browserless import Browserless, login_error
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, Result, wait_for
@@ -68,15 +68,6 @@ def _puts_alice_out(documented: Documented) -> None:
     with changed(documented.host, ("true",), join):
         documented.run()
         assert "is not a member" in documented.sign_in("alice")
-
-
-def _ends_everything_of_alice(documented: Documented) -> None:
-    host = documented.host
-    documented.browser().sign_in(documented.accounts.alice)
-    server = server_of(host, "alice")
-    documented.run()
-    wait_for("the end of alice's processes", lambda: processes(host, "alice") == [])
-    assert not is_alive(host, server)
 
 
 def _makes_carol_an_administrator(documented: Documented) -> None:
@@ -182,6 +173,14 @@ def _shows_the_hubs_log(documented: Documented) -> None:
     wait_for("the refusal", lambda: "Sign-in refused for mallory from" in documented.run().out)
 
 
+def _shows_the_audit_stream(documented: Documented) -> None:
+    if documented.command.startswith("journalctl") != has_systemd(documented.host):
+        pytest.skip("for machines with the other kind of PID 1")
+    documented.sign_in("mallory")
+    line = "event=sign-in who=mallory source=127.0.0.1 outcome=refused reason=not-a-member"
+    wait_for("the line", lambda: line in documented.run().out)
+
+
 def _shows_the_servers_log(documented: Documented) -> None:
     documented.browser().sign_in(documented.accounts.alice)
     said = documented.host.as_account("alice", "sh", "-c", documented.command).out
@@ -228,7 +227,6 @@ def _shows_the_pieces_by_hand(documented: Documented) -> None:
 RUN_HERE: dict[str, Check] = {
     "usermod -aG jupyterhub-users alice": _lets_alice_in,
     "gpasswd -d alice jupyterhub-users": _puts_alice_out,
-    "pkill -KILL -U alice": _ends_everything_of_alice,
     "usermod -aG jupyterhub-admins carol": _makes_carol_an_administrator,
     "./install": _says_how_to_let_somebody_in,
     "./install --dry-run": _says_what_it_would_do,
@@ -247,6 +245,8 @@ RUN_HERE: dict[str, Check] = {
     "systemctl restart unixspawner": _restarts_and_leaves_servers_alone,
     "/etc/init.d/unixspawner restart": _restarts_and_leaves_servers_alone,
     "journalctl -u unixspawner -n 50": _shows_the_hubs_log,
+    "journalctl -t unixspawner-audit -n 50": _shows_the_audit_stream,
+    "grep Audit: /var/log/unixspawner/hub.log": _shows_the_audit_stream,
     "tail -n 50 /var/log/unixspawner/hub.log": _shows_the_hubs_log,
     "tail -n 20 ~/.local/state/unixspawner/server.log": _shows_the_servers_log,
     "python -m unixspawner_backend.demo --port 8003": _shows_the_pieces_by_hand,
@@ -261,6 +261,9 @@ RUN_ELSEWHERE: dict[str, str] = {
     "tests/soak/run 12": (
         "tests/system/test_soak.py::test_nothing_is_left_after_many_starts_stops_and_kills"
     ),
+    "usermod -L alice": "tests/system/test_live_membership.py::test_everything_ends",
+    "chage -E 0 alice": "tests/system/test_live_membership.py::test_everything_ends",
+    "userdel -f alice": "tests/system/test_live_membership.py::test_everything_ends",
     "./install --bind 0.0.0.0 --tls-cert /etc/ssl/lab/chain.pem --tls-key /etc/ssl/lab/key.pem": (
         "tests/system/test_documented_commands.py::test_tls_commands_protect_passwords"
     ),

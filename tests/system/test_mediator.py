@@ -10,8 +10,17 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from tests.system.accounts import Accounts, processes
-from tests.system.as_hub import Order, Outcome, ask_start, ask_stop, authenticate, do, mediator
+from tests.system.accounts import Accounts, changed, processes
+from tests.system.as_hub import (
+    Order,
+    Outcome,
+    ask_examine,
+    ask_start,
+    ask_stop,
+    authenticate,
+    do,
+    mediator,
+)
 from tests.system.as_hub import message as request
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import DEADLINE, Host, wait_for
@@ -117,13 +126,49 @@ def test_a_request_for_another_account_than_sudos_is_refused(
     host: Host, accounts: Accounts
 ) -> None:
     assert_refused(ask_start(host, request("start", "bob"), user="alice"), "wrong-account")
-    assert_refused(ask_stop(host, request("stop", "bob"), user="alice"), "wrong-account")
+    stop = request("stop", "bob", uid=accounts.bob.uid)
+    assert_refused(ask_stop(host, stop, user="alice"), "wrong-account")
 
 
 def test_authenticate_tries_no_system_accounts_password(host: Host, accounts: Accounts) -> None:
     for name in ("root", "jupyterhub", "daemon"):
         outcome = do(host, Order(authenticate(host), (request("authenticate", name),)))
         assert_refused(outcome, "wrong-password")
+
+
+def test_authenticate_tells_a_word_about_people_and_nothing_about_others(
+    host: Host, accounts: Accounts
+) -> None:
+    asked = ("alice", "bob", "carol", "root", "jupyterhub-pam", "nobody-of-that-name")
+    with (
+        changed(host, ("usermod", "-L", "bob"), ("usermod", "-U", "bob")),
+        changed(host, ("chage", "-E", "1", "carol"), ("chage", "-E", "-1", "carol")),
+    ):
+        outcome = ask_examine(host, *asked)
+    assert outcome.answer() == {
+        "version": 1,
+        "kind": "examined",
+        "verdicts": {
+            "alice": "open",
+            "bob": "locked",
+            "carol": "expired",
+            "root": "unknown",
+            "jupyterhub-pam": "unknown",
+            "nobody-of-that-name": "unknown",
+        },
+    }
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
+
+
+@pytest.mark.parametrize("password", ["*", "!", "!*", "!!"])
+def test_an_account_that_never_had_a_password_here_is_not_locked(
+    host: Host, accounts: Accounts, password: str
+) -> None:
+    """It signs in with a key or a ticket."""
+    shadow = host.run("getent", "shadow", "bob").out.split(":")[1]
+    set_to = ("usermod", "-p", password, "bob")
+    with changed(host, set_to, ("usermod", "-p", shadow, "bob")):
+        assert ask_examine(host, "bob").answer()["verdicts"] == {"bob": "open"}
 
 
 # What the hub wants in the environment
@@ -254,6 +299,25 @@ def test_a_number_that_belongs_to_another_process_by_now_is_not_stopped(
     fields = stop_fields(host, own_process.pid, own_process.start_time - 1)
     assert ask_stop(host, request("stop", **fields)).answer()["signalled"] == 0
     assert is_alive(host, own_process)
+
+
+def test_a_number_without_a_name_can_be_asked_to_stop_and_nothing_else(host: Host) -> None:
+    number = 4_242_424
+    run = ("setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", "--")
+    script = "exec setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!"
+    pid = int(host.run(*run, "sh", "-c", script).out)
+    start_time = int(host.run("cut", "-d", " ", "-f", "22", f"/proc/{pid}/stat").out)
+    try:
+        nothing = request("stop", uid=number)
+        assert ask_stop(host, nothing, f"#{number}").answer()["signalled"] == 0
+        theirs = request("stop", uid=number, **stop_fields(host, pid, start_time))
+        assert_refused(ask_stop(host, theirs, f"#{number}"), "not-ours")
+        another = request("stop", uid=number + 1)
+        assert_refused(ask_stop(host, another, f"#{number}"), "wrong-account")
+        assert_refused(ask_stop(host, request("stop"), "#998"), "system-account")
+        assert host.run("kill", "-0", str(pid), check=False).status == 0
+    finally:
+        host.run("kill", "-KILL", str(pid))
 
 
 def test_a_server_of_another_boot_is_not_stopped(

@@ -8,10 +8,20 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.system.accounts import Accounts
-from tests.system.as_hub import SUDO, Order, Outcome, authenticate, do, mediator, message
+from tests.system.accounts import Accounts, replaced_file
+from tests.system.as_hub import (
+    SUDO,
+    Order,
+    Outcome,
+    ask_stop,
+    authenticate,
+    do,
+    mediator,
+    message,
+)
 from tests.system.host import Host
 from tests.system.service import AUTHENTICATE, MEDIATOR, options
+from tests.system.sessions import SESSION_STACK
 
 ALICE = (SUDO, "-n", "-u", "alice")
 # Each of these was tried, and each must end without any of our programs having run.
@@ -40,6 +50,10 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "start as a service": mediator("start", "daemon"),
     "start with a group": mediator("start", "alice", "-g", "root"),
     "start with the shadow group": mediator("start", "alice", "-g", "shadow"),
+    "start as a number without a name": (SUDO, "-n", "-u", "#4242424", MEDIATOR, "start"),
+    "a program as a number without a name": (SUDO, "-n", "-u", "#4242424", "id"),
+    "authenticate as a number without a name": (SUDO, "-n", "-u", "#4242424", AUTHENTICATE),
+    "stop as a number without a name, with a group": mediator("stop", "#4242424", "-g", "root"),
     "stop as root": (SUDO, "-n", MEDIATOR, "stop"),
     "stop as root by number": (SUDO, "-n", "-u", "#0", MEDIATOR, "stop"),
     "stop as -1": (SUDO, "-n", "-u", "#-1", MEDIATOR, "stop"),
@@ -171,13 +185,29 @@ def test_a_member_can_be_started(host: Host, accounts: Accounts) -> None:
 
 
 def test_a_member_can_be_stopped(host: Host, accounts: Accounts) -> None:
-    outcome = do(host, Order(mediator("stop", "alice"), (message("stop"),)))
-    assert outcome.answer()["kind"] == "stopped"
+    assert ask_stop(host, message("stop")).answer()["kind"] == "stopped"
+    by_number = f"#{accounts.alice.uid}"
+    assert ask_stop(host, message("stop"), by_number).answer()["kind"] == "stopped"
 
 
 def test_somebody_who_left_the_group_can_be_stopped(host: Host, accounts: Accounts) -> None:
-    outcome = do(host, Order(mediator("stop", "mallory"), (message("stop", "mallory"),)))
+    outcome = ask_stop(host, message("stop", "mallory"), "mallory")
     assert outcome.answer() == {"version": 1, "kind": "stopped", "signalled": 0, "log_tail": ""}
+
+
+def test_stops_open_no_session_of_anybody(host: Host, accounts: Accounts) -> None:
+    """Not of a member, and not of an account that the mediator then refuses."""
+    folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
+    note = f"session optional pam_exec.so /usr/bin/touch {folder}/opened\n"
+    try:
+        with replaced_file(host, SESSION_STACK, note + host.run("cat", SESSION_STACK).out):
+            for name in ("alice", "mallory", "daemon"):
+                ask_stop(host, message("stop", name), name)
+            assert host.run("ls", folder).out == ""
+            do(host, Order(mediator("start", "alice"), (message("start"),), ("status",)))
+            assert host.run("ls", folder).out == "opened\n"
+    finally:
+        host.run("rm", "-r", folder)
 
 
 def test_a_password_can_be_checked(host: Host, accounts: Accounts) -> None:
@@ -187,7 +217,7 @@ def test_a_password_can_be_checked(host: Host, accounts: Accounts) -> None:
 
 
 def test_a_system_account_can_be_asked_to_stop_nothing(host: Host) -> None:
-    outcome = do(host, Order(mediator("stop", "daemon"), (message("stop", "daemon"),)))
+    outcome = ask_stop(host, message("stop", "daemon"), "daemon")
     assert outcome.answer()["code"] == "system-account"
 
 

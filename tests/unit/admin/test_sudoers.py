@@ -22,15 +22,23 @@ RULES = [
     'jupyterhub ALL=(jupyterhub-pam) NOPASSWD: /usr/local/libexec/unixspawner/authenticate ""',
 ]
 
+ALIASES = [f"Cmnd_Alias UNIXSPAWNER_STOP = {MEDIATOR} stop"]
+
 
 def statements(is_classic: bool) -> list[str]:
     text = render(TEMPLATE, VALUES, {"classic-sudo": is_classic})
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-@pytest.mark.parametrize("is_classic", [True, False])
-def test_these_rules_and_no_others(is_classic: bool) -> None:
-    assert [line for line in statements(is_classic) if not line.startswith("Defaults")] == RULES
+@pytest.mark.parametrize(("is_classic", "aliases"), [(True, ALIASES), (False, [])])
+def test_these_rules_and_no_others(is_classic: bool, aliases: list[str]) -> None:
+    others = [line for line in statements(is_classic) if not line.startswith("Defaults")]
+    assert others == [*aliases, *RULES]
+
+
+def test_what_a_stop_is_spared_is_for_a_stop_alone() -> None:
+    special = [line for line in statements(is_classic=True) if "unknown_id" in line]
+    assert special == ["Defaults!UNIXSPAWNER_STOP !pam_session, runas_allow_unknown_id"]
 
 
 def test_no_wildcard_anywhere() -> None:

@@ -115,13 +115,16 @@ def sources() -> list[Path]:
     return [path for folder in folders for path in sorted((ROOT / folder).glob("*.py"))]
 
 
+MESSAGES = ("Refusal", "AskError", "Sentence")
+
+
 def codes_in(node: ast.AST) -> Iterator[str]:
-    """The code in Refusal(code, …), AskError(code, …), and where it stands beside its sentence."""
+    """The code in Refusal(code, …) and its kin, and where it stands beside its sentence."""
     values: list[ast.expr] = []
     if isinstance(node, ast.Dict):
         all_sentences = bool(node.values) and all(map(is_sentence, node.values))
         values = [key for key in node.keys if key is not None and all_sentences]
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Refusal", "AskError"):
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MESSAGES:
         values = node.args[:1]
     elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and is_sentence(node.elts[1]):
         values = node.elts[:1]

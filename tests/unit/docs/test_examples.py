@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,16 +21,22 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 FORGED = {"X-Forwarded-User": "mallory", "X-Forwarded-Prefix": "/user/me"}
 
 
+def listens(path: Path) -> bool:
+    """A socket that is bound has its name already, and takes no connection yet."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def running(socket_path: Path, *command: str) -> Iterator[httpx.Client]:
     """A client for the socket of a child, which is gone afterwards."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "backend"), "PYTHONDONTWRITEBYTECODE": "1"}
-    retrying = httpx.HTTPTransport(uds=str(socket_path))
+    transport = httpx.HTTPTransport(uds=str(socket_path))
     with subprocess.Popen([*command, str(socket_path)], env=environment) as child:
         try:
-            while not socket_path.exists():
+            while not listens(socket_path):
                 assert child.poll() is None, "it ended before it listened"
-            with httpx.Client(transport=retrying, base_url="http://example", timeout=20) as client:
+            with httpx.Client(transport=transport, base_url="http://example", timeout=20) as client:
                 yield client
         finally:
             child.kill()

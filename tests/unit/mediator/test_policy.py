@@ -48,7 +48,7 @@ def test_others_may_not_and_read_one_sentence(account: Account, code: str) -> No
 
 
 def test_the_lowest_uid_served_is_min_uid_itself() -> None:
-    policy.require_person(CONFIG, ALICE._replace(uid=1000))
+    policy.require_person(CONFIG, "alice", 1000)
 
 
 @pytest.mark.parametrize("caller", [None, "root", "alice", "jupyterhub2", ""])

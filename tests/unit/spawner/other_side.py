@@ -41,6 +41,9 @@ REPLIES: dict[str, bytes] = {
     "lies": line({**STARTING, "pid": True}),
     "wrong-kind": line({"version": 1, "kind": "authenticated", "user": "mallory"}),
     "authenticates": line({"version": 1, "kind": "authenticated", "user": "alice"}),
+    "examines": line(
+        {"version": 1, "kind": "examined", "verdicts": {"alice": "open", "bob": "locked"}}
+    ),
     "leaves": line(
         {"version": 1, "kind": "stopped", "signalled": 2, "left": 1, "log_tail": "bye\n"}
     ),

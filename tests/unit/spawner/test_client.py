@@ -14,6 +14,8 @@ from unixspawner import client, sockets, waiting
 from unixspawner.client import AskError
 from unixspawner_mediator.protocol import (
     AuthenticateRequest,
+    Examined,
+    ExamineRequest,
     ProcessIdentity,
     StartRequest,
     Stopped,
@@ -23,7 +25,8 @@ from unixspawner_mediator.protocol import (
 OTHER_SIDE = str(pathlib.Path(__file__).with_name("other_side.py"))
 START = StartRequest("alice", "", "a" * 32, {"JUPYTERHUB_API_TOKEN": "secret-token"})
 IDENTITY = ProcessIdentity(1, 1, "3f1b8a52-0c4d-4a8e-9a51-1d2c3b4a5968")
-STOP = StopRequest("alice", "", "a" * 32, IDENTITY)
+STOP = StopRequest("alice", 1001, "", "a" * 32, IDENTITY)
+ASKED = ExamineRequest(["alice", "bob"])
 LOGIN = AuthenticateRequest("alice", "secret-password")
 
 
@@ -131,6 +134,19 @@ async def test_no_other_answer_lets_anybody_in(behaviour: str, code: str) -> Non
         await client.request_authenticate(command(behaviour), LOGIN)
     assert caught.value.code == code
     assert "secret" not in caught.value.message + caught.value.detail
+
+
+async def test_each_person_that_was_asked_about_has_a_word() -> None:
+    assert await client.request_examine(command("examines"), ASKED) == Examined(
+        {"alice": "open", "bob": "locked"}
+    )
+
+
+@pytest.mark.parametrize("users", [["alice"], ["alice", "bob", "carol"], ["bob", "carol"]])
+async def test_words_about_others_are_not_taken(users: list[str]) -> None:
+    with pytest.raises(AskError) as caught:
+        await client.request_examine(command("examines"), ExamineRequest(users))
+    assert caught.value.code == "bad-reply"
 
 
 async def test_an_answer_that_does_not_come_is_a_sentence(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from unixspawner import ending, records, sockets, tidying
+from unixspawner import ending, records, sockets, tidying, tokens
 from unixspawner.process import boot_id
 from unixspawner.records import Record
 from unixspawner_mediator.protocol import ProcessIdentity, unknown_process
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def make(directory: pathlib.Path, server_id: str, **fields: object) -> Record:
     path = sockets.fresh_path(str(directory))
-    record = Record("alice", "lab", server_id, path, 7, unknown_process(boot_id()))
+    record = Record("alice", 1001, "lab", server_id, path, 7, unknown_process(boot_id()))
     return record._replace(**fields)  # type: ignore[arg-type]
 
 
@@ -79,7 +79,7 @@ async def test_a_record_goes_when_nothing_is_left(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, behaviour: str, is_gone: bool
 ) -> None:
     revoked: list[int] = []
-    monkeypatch.setattr(ending, "revoke", lambda _db, number: revoked.append(number))
+    monkeypatch.setattr(tokens, "revoke", lambda _db, number: revoked.append(number))
     records.write(make(tmp_path, SERVER))
     tidy = tidying.Tidying(str(tmp_path), lambda _user: command(behaviour), None, log)
     await tidy.look()
@@ -90,18 +90,18 @@ async def test_a_record_goes_when_nothing_is_left(
 async def test_what_failed_is_not_asked_again_at_once(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(ending, "revoke", lambda _db, _number: None)
+    asked: list[int] = []
+    monkeypatch.setattr(tokens, "revoke", lambda _db, _number: None)
 
-    def ask(user: str) -> list[str]:
-        asked.append(user)
+    def ask(uid: int) -> list[str]:
+        asked.append(uid)
         return command("refuses")
 
     records.write(make(tmp_path, SERVER))
     tidy = tidying.Tidying(str(tmp_path), ask, None, log)
     await tidy.look()
     await tidy.look()
-    assert asked == ["alice"]
+    assert asked == [1001]
 
 
 async def test_a_server_of_another_boot_is_forgotten_without_asking(
