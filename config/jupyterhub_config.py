@@ -13,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from unixspawner import access, draining
 from unixspawner.bounds import bound_http_server
 
 c = get_config()  # noqa: F821  given by JupyterHub
@@ -113,3 +114,12 @@ for addition in sorted((ETC / "jupyterhub_config.d").glob("*.py")):
     read_addition(addition)
 # The sign-in page needs it, also where an addition has set template_vars anew.
 c.JupyterHub.template_vars.setdefault("machine", machine)
+
+# After your own settings, which may set these as well.
+# While an administrator drains the machine (`unixspawner drain`), all pages say so.
+own_announcement = c.JupyterHub.template_vars.get("announcement", "")
+c.JupyterHub.template_vars["announcement"] = draining.announcement(own_announcement)
+# The programs that may ask this hub: the command `unixspawner`, and Prometheus when it has a token.
+for service, role in access.services(STATE, ETC):
+    c.JupyterHub.services.append(service)
+    c.JupyterHub.load_roles.append(role)

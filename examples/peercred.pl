@@ -1,7 +1,6 @@
 #!/usr/bin/perl
 # Greets whoever connects, by the name that the kernel vouches for: perl peercred.pl /run/hello/hello.sock
-use strict;
-use warnings;
+use strict; use warnings;
 use IO::Socket::UNIX;
 
 $SIG{PIPE} = "IGNORE";    # a client that has gone ends nobody but itself

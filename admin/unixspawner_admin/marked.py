@@ -26,7 +26,7 @@ def marked_processes() -> list[MarkedProcess]:
     for pid in system.processes():
         server_id, uid = _server_id(pid), system.process_uid(pid)
         if server_id and uid:
-            found.append(MarkedProcess(pid, _account(uid), server_id))
+            found.append(MarkedProcess(pid, account_of(uid), server_id))
     return found
 
 
@@ -36,17 +36,15 @@ def _server_id(pid: int) -> str:
     return value.decode(errors="replace") if _SERVER_ID.fullmatch(value) else ""
 
 
-def _account(uid: int) -> str:
+def is_server_id(text: str) -> bool:
+    return _SERVER_ID.fullmatch(text.encode()) is not None
+
+
+def account_of(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
-
-
-def processes_of(account: str) -> list[int]:
-    """Everything that runs as a system account of ours."""
-    uid = system.uid_of(account)
-    return [pid for pid in system.processes() if uid and system.process_uid(pid) == uid]
 
 
 def end_all(find: Callable[[], list[int]], patience: float = 5.0) -> None:

@@ -5,13 +5,15 @@ last; what has no stamp was interrupted and is built again. Processes keep the r
 they run from until they end.
 """
 
+import contextlib
 import hashlib
 import json
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import system
+from . import services, system
 from .errors import AdminError
 from .paths import CURRENT, PYTHON, RELEASES
 
@@ -75,7 +77,7 @@ def build(source: Path, release: Path) -> None:
     _install_python(source, release)
     _install_node(source, release)
     system.run([str(release / "bin/python"), "-m", "compileall", "-q", "-j0", str(release / "lib")])
-    stamp = json.dumps({"release": release.name, "python": PYTHON}) + "\n"
+    stamp = json.dumps({"release": release.name, "python": PYTHON, "source": str(source)}) + "\n"
     system.write_file(release / _STAMP, stamp.encode(), 0o644, 0, 0)
 
 
@@ -115,6 +117,29 @@ def make_current(release: Path) -> None:
 
 def is_current(release: Path) -> bool:
     return CURRENT.is_symlink() and CURRENT.readlink() == release
+
+
+def current() -> Path | None:
+    """The release in use, or None where the link leads nowhere."""
+    target = CURRENT.readlink() if CURRENT.is_symlink() else None
+    return target if target is not None and target.is_dir() else None
+
+
+def installer() -> str:
+    """The command that puts right what is ours: in the clone that the current release is from."""
+    text = system.read_text(CURRENT / _STAMP)
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        command = Path(str(json.loads(text or "").get("source", ""))) / "install"
+        if command.is_absolute() and command.exists():
+            return shlex.quote(str(command))
+    return "./install   # in the clone"
+
+
+def restart(service: services.Service = services.HUB) -> str:
+    """The command that an administrator types to restart a service."""
+    if services.systemd_runs():
+        return f"systemctl restart {service.name}"
+    return f"{service.script} restart"
 
 
 def unused(release: Path) -> list[Path]:

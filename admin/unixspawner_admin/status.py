@@ -1,18 +1,31 @@
-"""Whether the service answers, and who has a server: for people, init scripts and monitoring."""
+"""Whether the service answers, and who runs what: for people, init scripts and monitoring."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
 
-from . import options, paths, services, system
+from . import options, paths, services, system, wording
 from .errors import AdminError
-from .marked import marked_processes
+from .overview import NOT_ANSWERING, NOT_THE_HUBS, RUNNING, RUNS, Overview, Row
+from .tables import Column, layout
+from .terminal import one_line
 
-RUNNING, NOT_ANSWERING, NOT_RUNNING = 0, 1, 3  # as the LSB numbers them
+_COLUMNS = (
+    Column("PERSON", least=8),
+    Column("SERVER", least=6),
+    Column("SINCE"),
+    Column("MEMORY", to_the_right=True),
+    Column("CPU", to_the_right=True),
+    Column("PROCS", to_the_right=True),
+    Column("USED", to_the_right=True),
+    Column("APPLICATIONS", least=6),
+)
+_KINDS = {
+    "PSS": "Memory is PSS (what processes share is divided among them).",
+    "RSS": "Memory is RSS (what processes share is counted for each).",
+}
 
-
-@dataclass(frozen=True)
-class Status:
-    code: int
-    lines: tuple[str, ...]
+__all__ = ["NOT_ANSWERING", "RUNNING", "is_answering", "lines", "read_options", "table"]
 
 
 def read_options() -> options.Options:
@@ -32,25 +45,72 @@ def is_answering(wait: float, pid: int = 0) -> bool:
     return services.wait_until_answering(chosen.url, chosen.hub_account, wait, pid)
 
 
-def describe() -> Status:
-    chosen = read_options()
-    url = chosen.url
-    runs, answers = services.runs(services.HUB), services.answers(url, chosen.hub_account)
-    hub = {
-        (True, True): (RUNNING, f"The service runs and answers at {url}"),
-        (True, False): (NOT_ANSWERING, f"The service runs, but does not answer at {url}"),
-        (False, True): (
-            NOT_RUNNING,
-            f"The service does not run; a proxy of it answers at {url}",
-        ),
-        (False, False): (NOT_RUNNING, "The service does not run."),
+def lines(found: Overview, width: int | None, now: datetime) -> Iterator[str]:
+    """The whole of it for people."""
+    yield _service(found)
+    if found.draining:
+        since, why = wording.moment(found.draining.since, now), one_line(found.draining.message)
+        yield f"No new servers start since {since}: {why}"
+    if found.hub_silence and found.runs:
+        yield f"Without the hub's own facts: {one_line(found.hub_silence)}"
+    if not found.rows:
+        yield "No servers of people are running."
+        return
+    yield ""
+    yield from layout(_COLUMNS, [_cells(row, now) for row in found.rows], width)
+    yield ""
+    yield from _summary(found)
+
+
+def _service(found: Overview) -> str:
+    if found.runs:
+        how = "and answers" if found.answers else "but does not answer"
+        return f"The service runs {how} at {found.url}"
+    if found.answers:
+        return f"The service does not run; a proxy of it answers at {found.url}"
+    return "The service does not run."
+
+
+def _cells(row: Row, now: datetime) -> list[str]:
+    return [
+        one_line(row.person),
+        one_line(row.server),
+        wording.moment(row.since, now) if row.state in (RUNS, NOT_THE_HUBS) else row.state,
+        wording.octets(row.memory),
+        wording.percent(row.cpu),
+        str(row.processes),
+        wording.ago(row.last_activity, now),
+        ", ".join(row.applications),
+    ]
+
+
+def _summary(found: Overview) -> Iterator[str]:
+    rows = found.rows
+    people = wording.count(len({row.person for row in rows}), "person", "people")
+    memory = wording.octets(sum(row.memory for row in rows))
+    cpu = wording.percent(sum(row.cpu for row in rows))
+    servers = wording.count(len(rows), "server")
+    yield f"{servers} of {people}, {memory}, {cpu} of one processor."
+    yield _KINDS[found.memory_kind]
+    for row in rows:
+        if row.state == NOT_THE_HUBS:
+            name = one_line(f"{row.person} {row.server}".strip())
+            yield f"The hub does not know this server; to end it: unixspawner stop {name}"
+
+
+def table(found: Overview) -> dict[str, object]:
+    """The same for programs."""
+    draining = found.draining
+    return {
+        "service": {"runs": found.runs, "answers": found.answers, "url": found.url},
+        "hub": {"answers": not found.hub_silence, "reason": found.hub_silence},
+        "draining": draining
+        and {"since": wording.iso(draining.since), "message": draining.message},
+        "memory_kind": found.memory_kind,
+        "servers": [_fields(row) for row in found.rows],
     }
-    code, line = hub[runs, answers]
-    return Status(code, (line, *_describe_servers()))
 
 
-def _describe_servers() -> list[str]:
-    servers = {(process.account, process.server_id) for process in marked_processes()}
-    if not servers:
-        return ["No servers of people are running."]
-    return [f"Running: a server of {account}" for account, _ in sorted(servers)]
+def _fields(row: Row) -> dict[str, object]:
+    times = {"since": wording.iso(row.since), "last_activity": wording.iso(row.last_activity)}
+    return asdict(row) | {"cpu": round(row.cpu, 4), "applications": list(row.applications)} | times

@@ -9,7 +9,7 @@ from .errors import AdminError
 from .options import Options
 from .paths import LIBEXEC, SUDO
 
-_VISUDO = "/usr/sbin/visudo"
+VISUDO = "/usr/sbin/visudo"
 
 
 @functools.cache
@@ -20,7 +20,7 @@ def is_sudo_rs() -> bool:
 
 def require_valid(path: Path) -> None:
     """Refuse rules that sudo does not accept: a broken file in sudoers.d can lock everybody out."""
-    status, output = system.try_run([_VISUDO, "-c", "-f", str(path)])
+    status, output = system.try_run([VISUDO, "-c", "-f", str(path)])
     if status != 0:
         raise AdminError(f"sudo does not accept the rules, so they were not installed: {output}")
 
@@ -45,6 +45,27 @@ def listed_rules(output: str) -> list[str]:
         elif rules and line.startswith("        "):  # a long rule goes on
             rules[-1] += " " + line.strip()
     return rules
+
+
+def is_in_effect(setting: str, output: str) -> bool:
+    """Whether `setting` is the last word on its name in what `sudo -l -U` lists. Pure."""
+    listed = _listed_settings(output)
+    name = _name_of(setting)
+    return [each for each in listed if _name_of(each) == name][-1:] == [setting]
+
+
+def _listed_settings(output: str) -> list[str]:
+    """The Defaults that match the account, in the order in which they count."""
+    lines: list[str] = []
+    for line in output.splitlines()[1:]:
+        if not line.startswith("    "):
+            break
+        lines.append(line.strip())
+    return [setting.strip() for setting in " ".join(lines).split(",")]
+
+
+def _name_of(setting: str) -> str:
+    return setting.removeprefix("!").partition("=")[0].rstrip("+-")
 
 
 def hosts_of_rules(rules: str, account: str) -> list[str]:

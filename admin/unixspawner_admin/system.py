@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .errors import AdminError
 
@@ -61,8 +62,13 @@ def run(
     return output
 
 
-def try_run(command: Sequence[str]) -> tuple[int, str]:
-    """Exit status and output; a missing program is status 127."""
+def try_run(command: Sequence[str], *, account: str | None = None) -> tuple[int, str]:
+    """Exit status and output; a missing program is status 127. With `account` as that, for good."""
+    identity: dict[str, Any] = {}
+    if account is not None:
+        entry = pwd.getpwnam(account)
+        groups = os.getgrouplist(account, entry.pw_gid)
+        identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
     try:
         result = subprocess.run(
             command,
@@ -72,26 +78,7 @@ def try_run(command: Sequence[str]) -> tuple[int, str]:
             env=clean_environment(),
             cwd="/",
             check=False,
-        )
-    except OSError as error:
-        return 127, str(error)
-    return result.returncode, result.stdout.decode(errors="replace")
-
-
-def try_run_as(uid: int, gid: int, command: Sequence[str]) -> tuple[int, str]:
-    """The same as another account, which for this has no group but its own."""
-    try:
-        result = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=clean_environment(),
-            cwd="/",
-            check=False,
-            user=uid,
-            group=gid,
-            extra_groups=[],
+            **identity,
         )
     except OSError as error:
         return 127, str(error)
@@ -266,6 +253,12 @@ def read_process(pid: int, name: str) -> bytes:
     with contextlib.suppress(OSError), open(f"/proc/{pid}/{name}", "rb") as file:
         return file.read(MAX_PROCESS_FILE)
     return b""
+
+
+def processes_of(account: str) -> list[int]:
+    """Everything that runs as an account."""
+    uid = uid_of(account)
+    return [pid for pid in processes() if uid is not None and process_uid(pid) == uid]
 
 
 def process_uid(pid: int) -> int | None:

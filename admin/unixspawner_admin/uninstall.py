@@ -17,6 +17,7 @@ from .manifest import Manifest, digest
 _SERVICES = (services.HUB, services.DEMO)
 # Outside /etc/unixspawner a file left behind would go on having an effect.
 _KEPT_WHEN_EDITED = paths.ETC
+_OF_A_RUNNING_HUB = (paths.ADMIN_TOKEN, paths.DRAINING)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def leftovers(manifest: Manifest, purge: bool) -> list[Leftover]:
     if not purge:
         stays += [f"person {name} (userdel -r {name})" for name in manifest.people]
         stays += [f"{path}, which was edited" for path in _edited(manifest)]
+        stays += [f"{paths.METRICS_TOKEN}, which you made"] if paths.METRICS_TOKEN.exists() else []
         stays += [f"group {name}, which has members" for name in _groups_in_use(manifest)]
         stays += [str(path) for path in (paths.STATE, paths.LOGS) if path.exists()]
         stays.append(f"{manifest.path}, the record of this for the next ./install")
@@ -141,8 +143,10 @@ def _plan_state(purge: bool) -> list[Change]:
     present = [path for path in (paths.STATE, paths.LOGS) if path.exists()]
     if purge:
         return [_change("remove", path) for path in present]
+    # what only a running hub has a use for
+    changes = [_change("remove", path) for path in _OF_A_RUNNING_HUB if path.exists()]
     # the account that owned it goes; its number may become somebody else's
-    return [_change("give to root", path, _give_to_root) for path in present]
+    return changes + [_change("give to root", path, _give_to_root) for path in present]
 
 
 def _give_to_root(path: Path) -> None:
@@ -178,7 +182,7 @@ def _plan_account(name: str, command: list[str], what: str) -> list[Change]:
 
 
 def _end_account(name: str) -> None:
-    marked.end_all(lambda: marked.processes_of(name))
+    marked.end_all(lambda: system.processes_of(name))
 
 
 def _run(command: list[str]) -> None:

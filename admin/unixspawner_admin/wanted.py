@@ -54,7 +54,17 @@ def programs(context: Context) -> list[WantedFile]:
     for name in _launchers(context):
         file = _template(context, f"config/libexec/{name}", paths.LIBEXEC / name, mode=0o755)
         wanted.append(file)
-    return wanted
+    return [*wanted, *_beside_the_command(context.source / "config")]
+
+
+def _beside_the_command(config: Path) -> list[WantedFile]:
+    """Its manual page, and what shells offer after Tab."""
+    page = WantedFile(paths.MAN_PAGE, (config / "man/unixspawner.8").read_bytes())
+    completions = [
+        WantedFile(path, (config / "completion" / name).read_bytes())
+        for name, path in paths.COMPLETIONS.items()
+    ]
+    return [page, *completions]
 
 
 def _launchers(context: Context) -> Iterator[str]:

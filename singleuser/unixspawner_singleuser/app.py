@@ -21,6 +21,7 @@ from .exchanges import Exchanges
 from .gate import Gate
 from .gateway import Gateway
 from .hub import Hub, check_hub
+from .log_limit import keep_logs_short
 from .logins import Logins
 from .lookout import Lookout, keep_looking
 from .menu import Menu
@@ -59,6 +60,7 @@ class Application:
         _tidy_up()
         if self.settings.dev:
             return
+        keep_logs_short()
         async with asyncio.TaskGroup() as group:
             group.create_task(check_hub(self.hub, hub_version()))
             group.create_task(

@@ -15,7 +15,7 @@ from traitlets import Enum, Float, Unicode
 from unixspawner_mediator.protocol import PASSWORD, USER_NAME, AuthenticateRequest, printable
 from unixspawner_mediator.sentences import WRONG_PASSWORD, cannot_tell
 
-from . import audit, client, handlers
+from . import audit, client, handlers, metrics
 from .admission import require_admission
 from .client import AskError
 from .examination import Examination
@@ -170,6 +170,7 @@ class UnixAuthenticator(PAMAuthenticator):
         return [self.sudo_path, "-n", "-u", account, program]
 
     def _refused(self, handler: Any, name: str, error: AskError) -> HTTPError:
+        metrics.refused("sign-in", error.code)
         shown = printable(name, LOGGED_NAME)
         self.log.warning(
             "Sign-in refused for %s from %s: %s: %s (%s)",

@@ -5,10 +5,11 @@ behind, and what a former hub did not get to.
 """
 
 import logging
+from typing import Literal
 
 from unixspawner_mediator.protocol import Stopped, StopRequest
 
-from . import client, records
+from . import client, metrics, records
 from .errors import AskError
 from .process import boot_id
 from .records import Record
@@ -49,8 +50,13 @@ def log_name(user: str, server_name: str) -> str:
 
 
 def log_failure(
-    log: logging.Logger, verb: str, user: str, server_name: str, error: AskError
+    log: logging.Logger,
+    verb: Literal["start", "stop"],
+    user: str,
+    server_name: str,
+    error: AskError,
 ) -> None:
+    metrics.refused(verb, error.code)
     log.error(
         "Could not %s %s's server: %s: %s (%s)",
         verb,

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from jupyterhub import orm
 
-from . import audit
+from . import audit, metrics
 from .failures import DECISIONS
 
 CULLERS = ("idle-culler", "jupyterhub-idle-culler", "cull-idle")
@@ -30,7 +30,7 @@ def asker(handler: Any) -> Asker:
 
 
 class Events:
-    """Starts, adoptions and stops of a spawner's servers."""
+    """Starts, adoptions and stops of a spawner's servers, for the audit stream and as figures."""
 
     def __init__(self, spawner: Any) -> None:
         self._spawner = spawner
@@ -55,6 +55,7 @@ class Events:
 
     def adopted(self, runs: bool) -> None:
         self._is_on = True
+        metrics.adopted(runs=runs)
         self._record("adopt", Asker(), "ok" if runs else "ended")
 
     def stopped(self, failure: str) -> None:
@@ -67,6 +68,8 @@ class Events:
             return
         who = self.asked_by or Asker()
         event: audit.Event = "cull" if who.is_culler else "stop"
+        if self._was_stopped:
+            metrics.stopped(well=not self._failure)
         if self._failure:
             self._record(event, who, "failed", self._failure)
         else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyterhub import orm, roles
 
-from . import audit, handlers, notice, people
+from . import audit, handlers, metrics, notice, people
 from .client import AskError
 from .events import Asker
 
@@ -41,6 +41,7 @@ class Revocation:
         people.end_sessions(self._app.db, orm_user)
         if person.name not in self._told:
             self._told.add(person.name)
+            metrics.revoked(reason)
             audit.record("revoke", who=audit.HUB, whom=person.name, outcome="ok", reason=reason)
         task = asyncio.create_task(self._end(user, visits_others))
         self._under_way[person.name] = task

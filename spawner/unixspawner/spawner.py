@@ -15,7 +15,7 @@ from traitlets import TraitError, Unicode, default, validate
 
 from unixspawner_mediator.protocol import Starting, StartRequest, Stopped, unknown_process
 
-from . import client, ending, failures, readiness, records, sockets, tokens
+from . import client, draining, ending, failures, metrics, readiness, records, sockets, tokens
 from .admission import require_admission
 from .custody import Custody
 from .errors import AskError
@@ -83,6 +83,7 @@ class UnixSpawner(SudoSpawner):
         self._is_starting = False
         self._events = Events(self)
         super().__init__(**kwargs)
+        metrics.watch(self)
 
     # What JupyterHub asks of a spawner -----------------------------------------------------
 
@@ -93,7 +94,8 @@ class UnixSpawner(SudoSpawner):
         """
         self._progress, self._is_starting = Progress(), True
         try:
-            url = await self._start_in_time()
+            with metrics.stage("total"):
+                url = await self._start_in_time()
         except AskError as error:
             ending.log_failure(self.log, "start", self.account, self.name, error)
             self._events.not_started(error.code)
@@ -217,6 +219,11 @@ class UnixSpawner(SudoSpawner):
         self._events.asked_by = by
 
     @property
+    def is_running(self) -> bool:
+        """Whether the server's process runs at this moment."""
+        return self._custody.process is not None and self._custody.poll() is None
+
+    @property
     def uid(self) -> int:
         """The number of the account that the server runs as, 0 when none runs."""
         return self._custody.record.uid if self._custody.record is not None else 0
@@ -241,6 +248,7 @@ class UnixSpawner(SudoSpawner):
 
     async def _start(self) -> str:
         self._warn_about_ignored_settings()
+        draining.require_off()
         uid = await self._require_member()
         path, server_id = sockets.fresh_path(self.sockets_directory), secrets.token_hex(16)
         nobody = unknown_process(boot_id())
@@ -270,7 +278,8 @@ class UnixSpawner(SudoSpawner):
         request = StartRequest(self.account, self.name, record.server_id, environment)
         command = self._sudo_command(self.account, "start")
         asked = time.perf_counter()
-        launch = await client.request_start(command, request, listener)
+        with metrics.stage("session"):
+            launch = await client.request_start(command, request, listener)
         taken, pid = 1000 * (time.perf_counter() - asked), launch.report.process.pid
         with contextlib.suppress(OSError):  # the record of before will do
             self._custody.started(launch.report.process, launch.sudo)
@@ -287,7 +296,8 @@ class UnixSpawner(SudoSpawner):
     async def _wait_for_answer(self, path: str, process: ServerProcess) -> None:
         self._progress.add(70, "Waiting for the first answer")
         try:
-            await readiness.first_answer(path, f"{self.server.base_url}api", process)
+            with metrics.stage("program"):
+                await readiness.first_answer(path, f"{self.server.base_url}api", process)
         except readiness.EndedEarlyError:
             raise await self._ended_early() from None
         self._progress.add(90, "The server answers")

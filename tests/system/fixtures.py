@@ -7,13 +7,15 @@ compared with what it was: nothing may be left behind.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.system import service
+from tests.system import command, service
 from tests.system.accounts import NAMES, Accounts, create, end_processes, remove
 from tests.system.browserless import Browserless
-from tests.system.host import Host, LocalHost
+from tests.system.command import StartProcess
+from tests.system.host import Host, LocalHost, wait_for
 from tests.system.leftovers import Leftovers, clear_away
 from tests.system.logs import HubLog, SudoLog, sudo_log
 from tests.system.puppet import Puppet, puppet_as_root_application
@@ -60,6 +62,21 @@ def sudo_calls(all_sudo_calls: SudoLog) -> SudoLog:
 def hub_log(host: Host) -> HubLog:
     """What the hub logs from here on."""
     return HubLog.from_now(host)
+
+
+@pytest.fixture
+def start_process(host: Host) -> Iterator[StartProcess]:
+    """Start processes of people beside or in their servers; they are gone when the test is over."""
+    started: list[int] = []
+
+    def start(account: str, program: str, **variables: str) -> int:
+        started.append(command.start(host, account, program, **variables))
+        return started[-1]
+
+    yield start
+    for pid in started:
+        host.run("kill", "-KILL", str(pid), check=False)
+        wait_for(f"the end of {pid}", functools.partial(command.has_ended, host, pid))
 
 
 @pytest.fixture

@@ -9,16 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from tests.system.host import Host, wait_for
-from tests.system.service import options
+from tests.system.service import has_systemd, options
 
 HUB_LOG = "/var/log/unixspawner/hub.log"
 SUDO_LOG = "/var/log/unixspawner-test-sudo.log"
 # Read after ours, because sudo takes the files of the folder in the order of their names.
 SUDO_LOG_RULE = "/etc/sudoers.d/unixspawner_test_log"
-
-
-def has_systemd(host: Host) -> bool:
-    return host.run("test", "-d", "/run/systemd/system", check=False).status == 0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import websockets.sync.client
 from tests.system import service
 from tests.system.browserless import Browserless
 from tests.system.host import Host, wait_for
-from tests.system.logs import has_systemd
+from tests.system.service import has_systemd
 from websockets.typing import Origin
 
 HUB, PROXY = "hub", "proxy"

@@ -97,6 +97,26 @@ def answers(url: str) -> bool:
 
 def service_command(host: Host, word: str) -> tuple[str, ...]:
     """Start or stop the service as its administrator does."""
-    if host.run("test", "-d", "/run/systemd/system", check=False).status == 0:
+    if has_systemd(host):
         return ("systemctl", word, "unixspawner")
     return ("/etc/init.d/unixspawner", word)
+
+
+def has_systemd(host: Host) -> bool:
+    return host.run("test", "-d", "/run/systemd/system", check=False).status == 0
+
+
+def do(host: Host, verb: str) -> None:
+    """Start, stop or restart the hub's service, and wait until it answers."""
+    host.run(*service_command(host, verb), timeout=90)
+    if verb != "stop":
+        wait_for("the sign-in page", lambda: answers(host.url))
+
+
+@contextmanager
+def without_hub(host: Host) -> Iterator[None]:
+    do(host, "stop")
+    try:
+        yield
+    finally:
+        do(host, "start")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.system.host import Host, wait_for
-from tests.system.logs import has_systemd
+from tests.system.service import has_systemd
 
 Lines = Callable[[str], list[str]]
 _RECEIVER = """

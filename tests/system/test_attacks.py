@@ -12,9 +12,9 @@ from tests.system.accounts import Accounts, changed
 from tests.system.browserless import login_error
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, become, wait_for
-from tests.system.logs import HubLog, has_systemd
+from tests.system.logs import HubLog
 from tests.system.people import servers_of
-from tests.system.service import options
+from tests.system.service import has_systemd, options
 
 INIT = "/etc/init.d/unixspawner"
 SQUATTER = """

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import pytest
 from tests.system import service
-from tests.system.accounts import Account, Accounts, changed
+from tests.system.accounts import Account, Accounts, changed, processes
 from tests.system.browserless import Browserless, login_error
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, Result, wait_for
-from tests.system.logs import has_systemd
 from tests.system.people import is_alive, server_of, servers_of
-from tests.system.service import AUTHENTICATE, CLONE, MEDIATOR, options
+from tests.system.service import AUTHENTICATE, CLONE, MEDIATOR, has_systemd, options
 
 from unixspawner_admin.sudo import listed_rules
 
@@ -128,13 +127,76 @@ def _shows_who_has_a_server(documented: Documented) -> None:
     documented.browser().sign_in(documented.accounts.alice)
     said = documented.run().out
     assert f"answers at {options(documented.host).url}" in said
-    assert "Running: a server of alice" in said
+    assert [line for line in said.splitlines() if line.startswith("alice ")]
+    assert "1 server of 1 person, " in said
+
+
+def _shows_who_may_come_in(documented: Documented) -> None:
+    lines = documented.run().out.splitlines()
+    assert lines[0].split()[:3] == ["PERSON", "MAY", "SIGN"]
+    people = [line.split()[0] for line in lines[1:] if "  yes " in line]
+    assert {"alice", "bob", "carol"} <= set(people)
+    assert "mallory" not in people
+
+
+# What nobody can put right in a container: its clock is the host's.
+CLOCK = "nothing keeps the clock right"
 
 
 def _finds_nothing_wrong(documented: Documented) -> None:
     lines = documented.run().out.splitlines()
-    assert len(lines) > 15
-    assert [line for line in lines if not line.startswith("ok ")] == []
+    wrong = [line for line in lines[:-1] if not line.startswith(("ok ", "        "))]
+    assert [line for line in wrong if CLOCK not in line] == []
+    if "--quiet" not in documented.command:
+        assert len(lines) > 60
+
+
+def _shows_what_a_server_wrote(documented: Documented) -> None:
+    alice = documented.browser()
+    alice.sign_in(documented.accounts.alice)
+    if "--previous" in documented.command:
+        alice.stop("alice")
+        alice.start("alice")
+    assert "Serving /user/alice/ as alice." in documented.run().out
+
+
+def _goes_on_with_what_is_written(documented: Documented) -> None:
+    host, log = documented.host, ".local/state/unixspawner/application.gpu.notes.log"
+    script = f"mkdir -p ~/{log.rpartition('/')[0]}; echo a note >> ~/{log}"
+    host.as_account("alice", "sh", "-c", script)
+    try:
+        said = host.run("sh", "-c", f"timeout 3 {documented.command}", check=False)
+        assert (said.status, said.out) == (124, "a note\n")
+        wait_for("the end of the reader", lambda: processes(host, "alice") == [])
+    finally:
+        host.as_account("alice", "sh", "-c", f"rm ~/{log}")
+
+
+def _stops_what_it_says(documented: Documented) -> None:
+    host, alice = documented.host, documented.browser()
+    alice.sign_in(documented.accounts.alice)
+    alice.start("alice", "gpu")
+    command = documented.command + (" --yes" if "--all" in documented.command else "")
+    host.run("sh", "-c", command)
+    left = {process.environment["JUPYTERHUB_SERVER_NAME"] for process in servers_of(host, "alice")}
+    assert left == ({""} if documented.command.endswith(" gpu") else set())
+
+
+def _lets_no_server_start(documented: Documented) -> None:
+    alice = documented.browser()
+    alice.sign_in_only(documented.accounts.alice)
+    try:
+        documented.run()
+        page = alice.go("hub/home")
+        assert "Restart at 18:00, back at 18:15." in page.text
+    finally:
+        documented.host.run("unixspawner", "drain", "--end")
+
+
+def _lets_servers_start_again(documented: Documented) -> None:
+    documented.host.run("unixspawner", "drain")
+    documented.run()
+    documented.browser().sign_in(documented.accounts.alice)
 
 
 def _finds_the_demo(documented: Documented) -> None:
@@ -237,10 +299,22 @@ RUN_HERE: dict[str, Check] = {
     "tests/run system": _knows_the_part,
     "make check": _has_all_checks,
     "unixspawner status": _shows_who_has_a_server,
+    "unixspawner users": _shows_who_may_come_in,
+    "unixspawner logs alice": _shows_what_a_server_wrote,
+    "unixspawner logs alice --previous": _shows_what_a_server_wrote,
+    "unixspawner logs alice --server gpu --application notes --follow": (
+        _goes_on_with_what_is_written
+    ),
+    "unixspawner stop alice": _stops_what_it_says,
+    "unixspawner stop alice gpu": _stops_what_it_says,
+    "unixspawner stop --all": _stops_what_it_says,
+    'unixspawner drain "Restart at 18:00, back at 18:15"': _lets_no_server_start,
+    "unixspawner drain --end": _lets_servers_start_again,
     "unixspawner doctor": _finds_nothing_wrong,
     "/usr/local/libexec/unixspawner/server --check-apps --apps /etc/unixspawner/apps.d": (
         _finds_the_demo
     ),
+    "unixspawner doctor --quiet": _finds_nothing_wrong,
     "sudo -l -U jupyterhub": _lists_three_rules,
     "systemctl restart unixspawner": _restarts_and_leaves_servers_alone,
     "/etc/init.d/unixspawner restart": _restarts_and_leaves_servers_alone,
@@ -290,6 +364,16 @@ RUN_ELSEWHERE: dict[str, str] = {
     ),
     "recipes/streamlit/install": (
         "tests/system/test_recipes.py::test_streamlit_shows_who_is_asking_or_runs_the_persons_own_script"
+    ),
+    "unixspawner status --watch": (
+        "tests/system/test_command.py::"
+        "test_a_live_view_ends_with_control_c_and_leaves_the_terminal_as_it_was"
+    ),
+    "install -m 0640 -g jupyterhub /dev/null /etc/unixspawner/metrics-token": (
+        "tests/system/test_metrics.py::test_nobody_gets_figures_without_the_token"
+    ),
+    "openssl rand -hex 32 > /etc/unixspawner/metrics-token": (
+        "tests/system/test_metrics.py::test_nobody_gets_figures_without_the_token"
     ),
     "unixspawner uninstall": (
         "tests/system/test_installer.py::test_uninstall_takes_back_exactly_what_was_installed"

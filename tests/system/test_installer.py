@@ -22,7 +22,9 @@ INSTALLED = (
     *("/opt/unixspawner", "/etc/unixspawner", "/usr/local/libexec/unixspawner"),
     *("/usr/local/bin/unixspawner", "/etc/sudoers.d", "/etc/pam.d", "/etc/init.d", "/etc/rc3.d"),
     *("/etc/systemd/system", "/etc/logrotate.d", "/etc/passwd", "/etc/group", "/etc/shadow"),
+    "/usr/local/share",
 )
+STATE = "/var/lib/unixspawner"
 LEFT_BY_UNINSTALL = {"/opt/unixspawner/manifest.json"}
 
 
@@ -155,6 +157,7 @@ def test_uninstall_takes_back_exactly_what_was_installed(
         assert not service.answers(chosen.url)
         assert host.run("ls", "/run/unixspawner", check=False).status != 0
         assert host.run("visudo", "-c").status == 0
+        assert host.run("test", "-e", f"{STATE}/admin-token", check=False).status == 1
         # People are the administrator's, and so is their membership.
         assert "alice" in host.run("getent", "group", chosen.users_group).out
         assert host.run("test", "-d", accounts.alice.home, check=False).status == 0
@@ -165,7 +168,7 @@ def left(host: Host) -> set[str]:
     """The files of ours that are still there."""
     places = ("/opt/unixspawner", "/etc/unixspawner", "/usr/local/libexec/unixspawner")
     found = host.run("find", *places, "!", "-type", "d", check=False).out.split()
-    elsewhere = ("/etc", "/usr/local/bin", "/usr/local/sbin", "/usr/lib/systemd")
+    elsewhere = ("/etc", "/usr/local", "/usr/lib/systemd")
     named = host.run("find", *elsewhere, "-name", "*unixspawner*", "!", "-type", "d").out.split()
     return {path for path in (*found, *named) if not path.startswith("/etc/sudoers.d/unixspawner_")}
 

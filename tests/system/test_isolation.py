@@ -12,9 +12,9 @@ from tests.system.accounts import Accounts, replaced_file
 from tests.system.browserless import Browserless
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
-from tests.system.logs import HUB_LOG, SUDO_LOG, SudoLog, has_systemd
+from tests.system.logs import HUB_LOG, SUDO_LOG, SudoLog
 from tests.system.people import server_of
-from tests.system.service import DEMO_SOCKET, RUN, options
+from tests.system.service import DEMO_SOCKET, RUN, has_systemd, options
 
 PLACES = (
     *("/opt/unixspawner", "/etc/unixspawner", "/etc/sudoers.d/unixspawner"),

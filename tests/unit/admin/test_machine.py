@@ -1,10 +1,13 @@
 """Pure judgements about the machine: its PAM stacks, its processes' markers, a doctor's lines."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from unixspawner_admin import doctor, marked, pam, system
+from unixspawner_admin.findings import Finding
+from unixspawner_admin.options import Options
 
 
 def test_debian_s_stacks(tmp_path: Path) -> None:
@@ -54,10 +57,26 @@ def test_marked_processes_are_people_s_only(monkeypatch: pytest.MonkeyPatch) -> 
     assert found == [marked.MarkedProcess(10, "uid 4001", ID.decode())]
 
 
-def test_a_doctor_s_lines() -> None:
-    right = doctor.judge(True, "all is well", "nothing")
-    wrong = doctor.judge(False, "all is well", "do this")
-    unsure = doctor.judge(False, "all is well", "do this", "warning")
-    assert right.line == "ok      all is well"
-    assert wrong.line == "failure not so: all is well: do this"
-    assert (right.is_failure, wrong.is_failure, unsure.is_failure) == (False, True, False)
+def test_a_check_that_breaks_down_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(_options: Options) -> Iterator[Finding]:
+        yield Finding("ok", "first")
+        raise KeyError("jupyterhub")
+
+    def two(_options: Options) -> Iterator[Finding]:
+        raise PermissionError(1, "Operation not permitted")
+        yield
+
+    def three(_options: Options) -> Iterator[Finding]:
+        yield Finding("warning", "last", "a cure")
+
+    monkeypatch.setattr(doctor, "CHECKS", (one, two, three))
+    found = list(doctor.examine(Options()))
+    assert [(each.level, each.text.partition(" ")[2] or each.text) for each in found] == [
+        ("ok", "first"),
+        ("failure", "cannot be examined: KeyError('jupyterhub')"),
+        ("failure", "cannot be examined: [Errno 1] Operation not permitted"),
+        ("warning", "last"),
+    ]
+    assert doctor.summary(found) == "2 failures and 1 warning in 4 checks."
+    assert doctor.summary(found[:1]) == "All is well: 1 check."
+    assert doctor.table(found)["counts"] == {"ok": 1, "warning": 1, "failure": 2}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from unixspawner_admin import doctor, paths, sudo, sudo_version, system
+from unixspawner_admin import paths, sudo, sudo_version, system
+from unixspawner_admin.checks import versions
 from unixspawner_admin.options import Options
 from unixspawner_admin.render import render
 
@@ -184,5 +185,5 @@ def test_elsewhere_an_old_number_says_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_the_doctor_says_of_it() -> None:
-    levels = {answer: doctor._judge_version("1", answer).level for answer in (True, False, None)}
+    levels = {answer: versions.judge_sudo("1", answer).level for answer in (True, False, None)}
     assert levels == {True: "ok", False: "failure", None: "warning"}

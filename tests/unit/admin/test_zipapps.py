@@ -26,8 +26,16 @@ def test_the_mediator_cannot_check_passwords(tmp_path: Path) -> None:
     assert "unixspawner_mediator/start.py" in found
     modules = {name.rpartition("/")[2] for name in found if name.endswith(".py")}
     assert modules == {
-        *("__init__.py", "__main__.py", "config.py", "errors.py", "paths.py", "policy.py"),
-        *("processes.py", "protocol.py", "sentences.py", "start.py", "stop.py", "system.py"),
+        *("__init__.py", "__main__.py", "config.py", "errors.py", "home.py", "paths.py"),
+        *(
+            "policy.py",
+            "processes.py",
+            "protocol.py",
+            "sentences.py",
+            "start.py",
+            "stop.py",
+            "system.py",
+        ),
     }
     assert not {name for name in found if "pamela" in name}
 

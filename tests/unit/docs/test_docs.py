@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY, generate_latest
 from tests.unit.docs import documents
 from tests.unit.docs.documents import ROOT
 
+from unixspawner import metrics
 from unixspawner_admin import cli, options
 from unixspawner_mediator.config import Config
 from unixspawner_mediator.protocol import CODE
@@ -104,7 +106,33 @@ def test_exactly_the_keys_of_an_application_are_described() -> None:
 
 @pytest.mark.parametrize("name", sorted(cli.main.commands))
 def test_every_subcommand_is_described(name: str) -> None:
-    assert f"unixspawner {name}" in documents.commands()
+    assert [line for line in documents.commands() if line.split()[:2] == ["unixspawner", name]]
+
+
+def figures() -> set[str]:
+    """The names of our own, as Prometheus gets them."""
+    described = REGISTRY.collect()
+    names = (f"{each.name}_total" if each.type == "counter" else each.name for each in described)
+    return {name for name in names if name.startswith("unixspawner_")}
+
+
+def test_exactly_our_figures_are_described() -> None:
+    assert metrics.CODES  # loading it is what registers them
+    table = documents.rows(documents.section(ADMINISTRATORS, "## Monitoring"))
+    assert {documents.names_in(row[0])[0] for row in table} == figures()
+
+
+def test_alerts_ask_for_figures_and_labels_that_there_are() -> None:
+    text = documents.section(ADMINISTRATORS, "## Monitoring")
+    asked = set(re.findall(r"\b(unixspawner_\w+)[{\[ ]", text))
+    assert len(asked) > 3
+    assert {name.removesuffix("_bucket") for name in asked} <= figures()
+    codes = re.findall(r'code=~?"([^"]+)"', text)
+    for pattern in "|".join(codes).split("|"):
+        assert [code for code in metrics.CODES if re.fullmatch(pattern, code)], pattern
+    for name, value in re.findall(r'(step|stage|outcome)="([^"]+)"', text):
+        series = generate_latest(REGISTRY).decode()
+        assert f'{name}="{value}"' in series
 
 
 # What people are told

@@ -5,32 +5,21 @@ The code that reads these files is the people's servers' own, so that both are o
 
 import json
 import os
-import pwd
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from . import paths, system
-from .options import Options
-
-
-class Finding(NamedTuple):
-    """As `unixspawner_singleuser --check-apps --json` writes them."""
-
-    level: str
-    text: str
-    cure: str
+from .. import paths, system
+from ..findings import Finding
+from ..options import Options
 
 
 def check(options: Options) -> Iterator[Finding]:
     """One finding for each file, and one for each thing that is wrong with it."""
+    if system.uid_of(options.hub_account) is None:
+        return  # said elsewhere
     python = str(paths.CURRENT / "bin/python")
     command = [python, "-I", "-m", "unixspawner_singleuser", "--check-apps", "--json"]
     command += ["--apps", str(paths.APPLICATIONS)]
-    try:
-        account = pwd.getpwnam(options.hub_account)
-    except KeyError:
-        return  # said elsewhere
-    status, output = system.try_run_as(account.pw_uid, account.pw_gid, command)
+    status, output = system.try_run(command, account=options.hub_account)
     try:
         found = [Finding(each["level"], each["text"], each["cure"]) for each in json.loads(output)]
     except (ValueError, TypeError, KeyError):

@@ -1,0 +1,383 @@
+"""`unixspawner status`, `users` and `stop`, on real servers of real people. Run as root."""
+
+from __future__ import annotations
+
+import datetime
+
+import httpx
+import pytest
+from tests.system import command
+from tests.system.accounts import Accounts, changed, processes
+from tests.system.browserless import Browserless
+from tests.system.command import StartProcess, is_running, of_server
+from tests.system.database import server_tokens
+from tests.system.fixtures import OpenBrowser
+from tests.system.host import Host, wait_for
+from tests.system.people import is_alive, server_of, servers_of
+from tests.system.service import options, without_hub
+from tests.system.sessions import held_sessions
+
+BUSY = "while :; do :; done"
+IDLE = "exec sleep 600"
+
+
+# status
+
+
+def test_status_says_who_runs_what_since_when(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    before = datetime.datetime.now().astimezone().replace(microsecond=0)
+    alice = browser()
+    alice.sign_in(accounts.alice)
+    alice.start("alice", "lab")
+    found = command.servers(host, "alice")
+    assert found.keys() == {"", "lab"}
+    for row in found.values():
+        assert row["state"] == "running"
+        assert before <= datetime.datetime.fromisoformat(row["since"])
+        assert datetime.datetime.fromisoformat(row["last_activity"]) is not None
+        assert row["processes"] >= 1
+        assert row["applications"] == []
+    assert command.table(host, "status")["memory_kind"] == "PSS"
+
+
+def test_memory_is_what_the_kernel_says_of_the_servers_processes(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    browser().sign_in(accounts.alice)
+    pid = server_of(host, "alice").pid
+    rollup = host.run("cat", f"/proc/{pid}/smaps_rollup").out
+    share = 1024 * int(rollup.partition("\nPss:")[2].split()[0])
+    # the share changes with every other process that has the same pages
+    assert 0.5 * share < command.servers(host, "alice")[""]["memory"] < 2 * share
+
+
+def test_processors_processes_and_applications_are_the_servers_own(
+    host: Host, accounts: Accounts, browser: OpenBrowser, start_process: StartProcess
+) -> None:
+    browser().sign_in(accounts.alice)
+    browser().sign_in(accounts.bob)
+    server = server_of(host, "alice")
+    count = command.servers(host, "alice")[""]["processes"]
+    start_process("alice", BUSY, **of_server(server.server_id, application="notes"))
+    start_process("alice", BUSY)  # as from ssh: nobody's server
+    row = command.servers(host, "alice")[""]
+    assert row["processes"] == count + 1
+    assert row["applications"] == ["notes"]
+    assert 0.02 < row["cpu"] < 1.3  # a processor, as far as others leave it one
+    assert command.servers(host, "bob")[""]["cpu"] < row["cpu"]
+
+
+def test_the_table_fits_a_terminal_of_80_columns(
+    host: Host, accounts: Accounts, browser: OpenBrowser, start_process: StartProcess
+) -> None:
+    alice = browser()
+    alice.sign_in(accounts.alice)
+    name = "a-rather-long-name"
+    alice.start("alice", name)
+    server_id = servers_of(host, "alice")[0].server_id
+    application = "an-application-with-a-rather-long-name-too"
+    start_process("alice", IDLE, **of_server(server_id, application=application))
+    shown = command.at_terminal(host, "unixspawner status")
+    assert max(map(len, shown)) <= 80, "\n".join(shown)
+    (head,) = [line for line in shown if line.startswith("PERSON")]
+    assert head.split() == [
+        *("PERSON", "SERVER", "SINCE", "MEMORY", "CPU", "PROCS", "USED", "APPLICATIONS")
+    ]
+    (cut,) = [line for line in shown if line.endswith("…")]
+    assert cut.startswith("alice")
+    assert [line for line in shown if f" {name} " in line]  # what is short stays whole
+    plain = command.run(host, "status").out
+    assert name in plain
+    assert application in plain
+    assert "\x1b" not in plain
+
+
+def test_names_that_people_wrote_do_no_harm_to_the_terminal(
+    host: Host, accounts: Accounts, start_process: StartProcess
+) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e"
+    start_process("alice", IDLE, **of_server("ab" * 16, name=evil))
+    said = command.run(host, "status", check=False).out
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\u202e" in said
+    assert not {character for character in said if character in evil} - set("]0;owned[2J")
+
+
+def test_a_live_view_ends_with_control_c_and_leaves_the_terminal_as_it_was(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    browser().sign_in(accounts.alice)
+    watch = "timeout -s INT 4 unixspawner status --watch --interval 0.5"
+    shown = "\n".join(command.at_terminal(host, f"{watch}; echo status $?"))
+    looks = shown.split("\x1b[H")[1:]
+    assert len(looks) >= 3
+    assert all("alice" in look for look in looks)
+    assert shown.startswith("\x1b[?1049h")
+    assert shown.rstrip().endswith("\x1b[?1049lstatus 0") or "\x1b[?1049l" in looks[-1]
+
+
+def test_a_live_view_needs_a_terminal(host: Host) -> None:
+    result = command.run(host, "status", "--watch", check=False)
+    assert result.status == 1
+    assert result.err == "Error: --watch needs a terminal; for programs there is --json.\n"
+
+
+def test_a_start_that_is_under_way_is_shown(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    alice = browser()
+    alice.sign_in_only(accounts.alice)
+    with held_sessions(host) as release:
+        alice.go("hub/spawn/alice")
+        assert command.servers(host, "alice")[""]["state"] == "starting"
+        release()
+        assert list(alice.progress("alice"))[-1].ready
+    assert command.servers(host, "alice")[""]["state"] == "running"
+
+
+def test_status_works_without_the_hub(host: Host, accounts: Accounts, browser: OpenBrowser) -> None:
+    browser().sign_in(accounts.alice)
+    with without_hub(host):
+        result = command.run(host, "status", check=False)
+        assert result.status == 3
+        assert result.out.startswith("The service does not run.\n")
+        assert command.servers(host, "alice")[""]["last_activity"] is None
+        assert command.table(host, "status")["hub"]["answers"] is False
+    assert command.run(host, "status").out.startswith("The service runs and answers at ")
+
+
+def test_others_than_root_learn_whether_it_runs_and_no_more(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    browser().sign_in(accounts.alice)
+    result = host.as_account("bob", command.COMMAND, "status", check=False)
+    assert result.status == 0
+    assert "The service runs and answers at" in result.out
+    assert "alice" not in result.out
+    for words in (("users",), ("doctor",), ("stop", "alice"), ("drain",), ("logs", "alice")):
+        refused = host.as_account("bob", command.COMMAND, *words, check=False)
+        assert refused.status == 1
+        assert refused.err == "Error: This must be run by root: try it with sudo.\n"
+
+
+# the hub's answers
+
+
+def test_the_commands_token_may_do_exactly_this(host: Host) -> None:
+    token = host.run("cat", "/var/lib/unixspawner/admin-token").out.strip()
+    headers = {"Authorization": f"token {token}"}
+    answer = httpx.get(f"{host.url}hub/api/user", headers=headers).json()
+    assert sorted(answer["scopes"]) == [
+        "delete:servers",
+        "list:users",
+        "read:servers",
+        "read:tokens",
+        "read:users:activity",
+        "read:users:name",
+    ]
+    for method, path in (("POST", "users/alice/server"), ("POST", "users/alice/tokens")):
+        refused = httpx.request(method, f"{host.url}hub/api/{path}", headers=headers)
+        assert refused.status_code in (403, 404)
+
+
+# users
+
+
+def person(host: Host, name: str) -> dict[str, object]:
+    (found,) = [each for each in command.table(host, "users")["people"] if each["name"] == name]
+    return dict(found)
+
+
+def test_users_says_who_is_signed_in_and_who_administers(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    alice = browser()
+    alice.sign_in(accounts.alice)
+    found = person(host, "alice")
+    assert (found["trouble"], found["signed_in"], found["servers"]) == ("", True, [""])
+    assert found["last_activity"] is not None
+    assert found["administrator"] is False
+    assert person(host, "carol")["administrator"] is True
+    listed = [each["name"] for each in command.table(host, "users")["people"]]
+    assert "mallory" not in listed
+    alice.sign_out()
+    wait_for("the end of the session", lambda: person(host, "alice")["signed_in"] is False)
+
+
+TROUBLES = {
+    "locked": (("usermod", "-L", "bob"), ("usermod", "-U", "bob"), "locked"),
+    "expired": (("chage", "-E", "0", "bob"), ("chage", "-E", "-1", "bob"), "expired"),
+    "password expired": (
+        ("chage", "-d", "0", "bob"),
+        ("sh", "-c", "chage -d $(date +%F) bob"),
+        "password expired",
+    ),
+    "no login shell": (
+        ("usermod", "-s", "/usr/sbin/nologin", "bob"),
+        ("usermod", "-s", "/bin/bash", "bob"),
+        "no login shell",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "restore", "trouble"), TROUBLES.values(), ids=TROUBLES.keys())
+def test_users_warns_of_those_who_cannot_sign_in(
+    host: Host,
+    accounts: Accounts,
+    change: tuple[str, ...],
+    restore: tuple[str, ...],
+    trouble: str,
+) -> None:
+    assert person(host, "bob")["trouble"] == ""
+    with changed(host, change, restore):
+        assert person(host, "bob")["trouble"] == trouble
+        lines = command.run(host, "users").out.splitlines()
+        assert [line for line in lines if line.startswith("bob ") and f"no: {trouble}" in line]
+
+
+def test_users_shows_who_has_a_server_and_is_not_a_member_any_more(
+    host: Host, accounts: Accounts, start_process: StartProcess
+) -> None:
+    start_process("mallory", IDLE, **of_server("cd" * 16))
+    found = person(host, "mallory")
+    assert (found["trouble"], found["servers"]) == ("not a member", [""])
+
+
+def test_a_member_by_primary_group_is_listed_and_one_whom_nobody_lists_is_explained(
+    host: Host, accounts: Accounts
+) -> None:
+    group = options(host).users_group
+    own = ("usermod", "-g", "mallory", "mallory")
+    with changed(host, ("usermod", "-g", group, "mallory"), own):
+        assert person(host, "mallory")["trouble"] == ""
+    nsswitch = "/etc/nsswitch.conf"
+    was = host.run("cat", nsswitch).out
+    host.run("sed", "-i", "s/^passwd:.*/passwd: files sss/", nsswitch)
+    try:
+        remarks = command.table(host, "users")["remarks"]
+    finally:
+        host.run("tee", nsswitch, stdin=was)
+    assert [remark for remark in remarks if remark.startswith("Accounts also come from sss,")]
+
+
+# stop
+
+
+@pytest.fixture
+def two_servers(host: Host, accounts: Accounts, browser: OpenBrowser) -> Browserless:
+    """alice with a server, one named lab, and something that has nothing to do with them."""
+    alice = browser()
+    alice.sign_in(accounts.alice)
+    alice.start("alice", "lab")
+    return alice
+
+
+def servers_of_the_hub(person: Browserless, name: str) -> set[str]:
+    person.go("hub/home")  # its token is the one for the hub's API
+    return set(person.servers(name))
+
+
+def names_of(host: Host, name: str) -> set[str]:
+    found = servers_of(host, name)
+    return {process.environment["JUPYTERHUB_SERVER_NAME"] for process in found}
+
+
+def test_stop_ends_all_servers_of_a_person_and_nothing_else(
+    host: Host,
+    accounts: Accounts,
+    browser: OpenBrowser,
+    two_servers: Browserless,
+    start_process: StartProcess,
+) -> None:
+    browser().sign_in(accounts.bob)
+    bobs, mine = server_of(host, "bob"), start_process("alice", IDLE)
+    said = command.run(host, "stop", "alice").out
+    assert sorted(said.splitlines()) == [
+        "Stopped the server lab of alice.",
+        "Stopped the server of alice.",
+    ]
+    assert servers_of(host, "alice") == []
+    assert [note for note in server_tokens(host) if "/alice/" in note] == []
+    assert servers_of_the_hub(two_servers, "alice") == set()
+    assert is_running(host, mine)
+    assert is_alive(host, bobs)
+
+
+def test_stop_ends_the_one_that_is_named(host: Host, two_servers: Browserless) -> None:
+    assert command.run(host, "stop", "alice", "lab").out == "Stopped the server lab of alice.\n"
+    assert names_of(host, "alice") == {""}
+    assert command.run(host, "stop", "alice", "lab").out == "alice has no such server.\n"
+    assert command.run(host, "stop", "alice", "").out == "Stopped the server of alice.\n"
+    assert names_of(host, "alice") == set()
+
+
+def test_stop_ends_what_has_left_its_session_and_ignores_polite_signals(
+    host: Host, accounts: Accounts, browser: OpenBrowser, start_process: StartProcess
+) -> None:
+    browser().sign_in(accounts.alice)
+    stubborn = 'trap "" TERM HUP INT; while :; do sleep 1; done'
+    pid = start_process("alice", stubborn, **of_server(server_of(host, "alice").server_id))
+    command.run(host, "stop", "alice")
+    assert not is_running(host, pid)
+    assert processes(host, "alice") == []
+
+
+def test_stop_works_without_the_hub_and_the_next_hub_cleans_up(
+    host: Host, two_servers: Browserless, start_process: StartProcess
+) -> None:
+    mine = start_process("alice", IDLE)
+    with without_hub(host):
+        said = command.run(host, "stop", "alice", "lab").out
+        assert said.endswith("Ended the processes of the server lab of alice.\n")
+        assert names_of(host, "alice") == {""}
+        assert is_running(host, mine)
+    wait_for("the token", lambda: not [n for n in server_tokens(host) if "/lab/" in n])
+    assert servers_of_the_hub(two_servers, "alice") == {""}
+    assert is_running(host, mine)
+
+
+def test_stop_ends_what_the_hub_does_not_know_of(
+    host: Host, accounts: Accounts, start_process: StartProcess
+) -> None:
+    pid = start_process("alice", IDLE, **of_server("ef" * 16, name="lost"))
+    assert command.servers(host, "alice")["lost"]["state"] == "not known to the hub"
+    assert "to end it: unixspawner stop alice lost" in command.run(host, "status").out
+    assert command.run(host, "stop", "alice").out == (
+        "Ended the processes of the server lost of alice.\n"
+    )
+    assert not is_running(host, pid)
+
+
+def test_stop_ends_a_start_that_is_under_way(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    alice = browser()
+    alice.sign_in_only(accounts.alice)
+    with held_sessions(host):
+        alice.go("hub/spawn/alice")
+        command.run(host, "stop", "alice", timeout=60)
+        assert servers_of_the_hub(alice, "alice") == set()
+    wait_for("the end of it", lambda: processes(host, "alice") == [])
+
+
+def test_stop_all_ends_everybodys_servers_after_asking(
+    host: Host, accounts: Accounts, browser: OpenBrowser, two_servers: Browserless
+) -> None:
+    browser().sign_in(accounts.bob)
+    asked = command.run(host, "stop", "--all", check=False)  # nobody answers at its input
+    assert asked.status == 1
+    assert "the server lab of alice" in asked.out
+    assert len(servers_of(host, "alice")) + len(servers_of(host, "bob")) == 3
+    command.run(host, "stop", "--all", "--yes")
+    assert servers_of(host, "alice") + servers_of(host, "bob") == []
+    assert command.run(host, "stop", "--all", "--yes").out == "Nobody has a server.\n"
+
+
+def test_stop_says_what_is_wrong_with_the_name(host: Host, accounts: Accounts) -> None:
+    assert command.run(host, "stop", "bob").out == "bob has no such server.\n"
+    unknown = command.run(host, "stop", "nobody-of-that-name", check=False)
+    assert unknown.status == 1
+    assert unknown.err == "Error: There is no account nobody-of-that-name on this machine.\n"
+    for words in ((), ("alice", "--all")):
+        assert command.run(host, "stop", *words, check=False).status == 2

@@ -1,0 +1,585 @@
+"""The doctor where something is wrong: each thing is broken for real, and its line is read.
+
+Run by pytest as root. Where the cure can be run as it stands it is, and the line is read once more.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+
+import pytest
+from tests.system import command, service
+from tests.system.accounts import Accounts, changed, replaced_file
+from tests.system.command import Finding
+from tests.system.host import Host
+from tests.system.service import MEDIATOR, MEDIATOR_TOML, SUDOERS, options, without_hub
+
+LIBEXEC = "/usr/local/libexec/unixspawner"
+STATE = "/var/lib/unixspawner"
+TOKEN = f"{STATE}/admin-token"
+SESSION = "/etc/pam.d/unixspawner-session"
+EXTRA_RULE = "/etc/sudoers.d/zz_unixspawner_test"
+CURRENT = "/opt/unixspawner/current"
+SOCKETS = "/run/unixspawner/servers"
+
+Break = Callable[[Host], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Ailment:
+    """How to break something, and what the doctor says; `cured` when its cure is to be run."""
+
+    name: str
+    harm: Break
+    level: str
+    text: str
+    cure: str
+    cured: bool = False
+
+
+def by(*words: str, undo: tuple[str, ...]) -> Break:
+    return lambda host: changed(host, words, undo)
+
+
+def mode(path: str, wrong: str, right: str) -> Break:
+    return by("chmod", wrong, path, undo=("chmod", right, path))
+
+
+def appended(path: str, line: str) -> Break:
+    def harm(host: Host) -> AbstractContextManager[None]:
+        return replaced_file(host, path, host.run("cat", path).out + line + "\n")
+
+    return harm
+
+
+def gone(path: str) -> Break:
+    return lambda host: replaced_file(host, path, None)
+
+
+def new_file(path: str, content: str = "", mode: str = "0644") -> Break:
+    @contextmanager
+    def harm(host: Host) -> Iterator[None]:
+        host.run("install", "-m", mode, "/dev/stdin", path, stdin=content)
+        try:
+            yield
+        finally:
+            host.run("rm", "-rf", path)
+
+    return harm
+
+
+@contextmanager
+def _small_disk(host: Host, fill: str) -> Iterator[None]:
+    """The service's logs on a disk of their own; the service writes where it has always written."""
+    place = "/var/log/unixspawner"
+    host.run("mount", "-t", "tmpfs", "-o", "size=8M,nr_inodes=2000,mode=750", "tmpfs", place)
+    try:
+        host.run("sh", "-c", fill.format(place=place), timeout=60)
+        yield
+    finally:
+        host.run("umount", "--lazy", place)
+
+
+def full_disk(host: Host) -> AbstractContextManager[None]:
+    return _small_disk(host, "head -c 7M /dev/zero > {place}/x")
+
+
+def no_inodes(host: Host) -> AbstractContextManager[None]:
+    return _small_disk(host, "cd {place} && seq 1990 | xargs touch 2>/dev/null || :")
+
+
+@contextmanager
+def dead_socket(host: Host) -> Iterator[None]:
+    path = f"{SOCKETS}/{'0' * 32}.sock"
+    bind = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
+    host.as_account(options(host).hub_account, "/usr/bin/python3", "-I", "-c", bind, path)
+    try:
+        yield
+    finally:
+        host.run("rm", "-f", path)
+
+
+@contextmanager
+def killed_hub(host: Host) -> Iterator[None]:
+    """With systemd a killed hub is back in a moment: this is about machines without."""
+    hub = ("pkill", "-KILL", "-o", "-u", options(host).hub_account, "-f", "jupyterhub_config")
+    host.run(*hub)
+    try:
+        yield
+    finally:
+        service.do(host, "restart")
+
+
+@contextmanager
+def another_token(host: Host) -> Iterator[None]:
+    with replaced_file(host, TOKEN, "0" * 64 + "\n"):
+        yield
+
+
+@contextmanager
+def jumped_clock(host: Host) -> Iterator[None]:
+    """As if the hub had made its socket when the clock was two hours behind."""
+    path = "/run/unixspawner/hub.sock"
+    was = host.run("stat", "-c", "%y", path).out.strip()
+    host.run("touch", "-d", f"{was} - 2 hours", path)
+    try:
+        yield
+    finally:
+        host.run("touch", "-d", was, path)
+
+
+_EXPIRED_TOKEN = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=20) as database:
+    database.execute("DELETE FROM api_tokens WHERE prefix = 'test'")
+    if sys.argv[2] == "add":
+        database.execute(
+            "INSERT INTO api_tokens (hashed, prefix, note, expires_at) "
+            "VALUES ('test', 'test', 'Server at /user/x/', '2020-01-01 00:00:00')"
+        )
+"""
+
+
+@contextmanager
+def expired_token(host: Host) -> Iterator[None]:
+    account = options(host).hub_account
+    words = ("/usr/bin/python3", "-I", "-c", _EXPIRED_TOKEN, service.DATABASE)
+    host.as_account(account, *words, "add")
+    try:
+        yield
+    finally:
+        host.as_account(account, *words, "remove")
+
+
+@contextmanager
+def no_current_release(host: Host) -> Iterator[None]:
+    target = host.run("readlink", CURRENT).out.strip()
+    host.run("ln", "-sfn", "/opt/unixspawner/releases/none", CURRENT)
+    try:
+        yield
+    finally:
+        host.run("ln", "-sfn", target, CURRENT)
+
+
+@contextmanager
+def left_over_release(host: Host) -> Iterator[None]:
+    path = "/opt/unixspawner/releases/0.0.1-00000000"
+    host.run("mkdir", "-p", f"{path}/bin")
+    try:
+        yield
+    finally:
+        host.run("rm", "-rf", path)
+
+
+@contextmanager
+def no_node(host: Host) -> Iterator[None]:
+    node = host.run("readlink", "-f", CURRENT).out.strip() + "/bin/node"
+    with changed(host, ("mv", node, f"{node}.away"), ("mv", f"{node}.away", node)):
+        yield
+
+
+AILMENTS = [
+    # accounts and groups
+    Ailment(
+        "a system account with a shell",
+        by(
+            *("usermod", "-s", "/bin/bash", "jupyterhub-pam"),
+            undo=("usermod", "-s", "/usr/sbin/nologin", "jupyterhub-pam"),
+        ),
+        "failure",
+        "account jupyterhub-pam has uid … and the shell /bin/bash",
+        "usermod -s /usr/sbin/nologin jupyterhub-pam",
+        cured=True,
+    ),
+    Ailment(
+        "an administrator who is no member",
+        by(
+            *("usermod", "-aG", "jupyterhub-admins", "mallory"),
+            undo=("gpasswd", "-d", "mallory", "jupyterhub-admins"),
+        ),
+        "warning",
+        "mallory is in jupyterhub-admins but not in jupyterhub-users, and so cannot sign in",
+        "usermod -aG jupyterhub-users mallory",
+    ),
+    Ailment(
+        "a hub that may read the hashes",
+        by(
+            *("usermod", "-aG", "shadow", "jupyterhub"),
+            undo=("sh", "-c", "gpasswd -d jupyterhub shadow || :"),
+        ),
+        "failure",
+        "account jupyterhub is in the group shadow, too much for a hub",
+        "gpasswd -d jupyterhub shadow",
+        cured=True,
+    ),
+    Ailment(
+        "a checking account that may not",
+        by(
+            *("gpasswd", "-d", "jupyterhub-pam", "shadow"),
+            undo=("usermod", "-aG", "shadow", "jupyterhub-pam"),
+        ),
+        "failure",
+        "account jupyterhub-pam is not in the group shadow: nobody can sign in",
+        "usermod -aG shadow jupyterhub-pam",
+        cured=True,
+    ),
+    # owners and modes
+    Ailment(
+        "a mediator that everybody can write",
+        mode(MEDIATOR, "0777", "0755"),
+        "failure",
+        f"{MEDIATOR} is a file of root with mode 0777, and should be root's with 0755",
+        f"chown -h root {MEDIATOR} && chmod 0755 {MEDIATOR}",
+        cured=True,
+    ),
+    Ailment(
+        "a launcher of somebody else",
+        by(*("chown", "bob", f"{LIBEXEC}/server"), undo=("chown", "root", f"{LIBEXEC}/server")),
+        "failure",
+        f"{LIBEXEC}/server is a file of bob with mode 0755, and should be root's with 0755",
+        f"chown -h root {LIBEXEC}/server && chmod 0755 {LIBEXEC}/server",
+        cured=True,
+    ),
+    Ailment(
+        "state that others may enter",
+        mode(STATE, "0755", "0700"),
+        "failure",
+        f"{STATE} is a directory of jupyterhub with mode 0755, "
+        "and should be jupyterhub's with 0700",
+        f"chown -h jupyterhub {STATE} && chmod 0700 {STATE}",
+        cured=True,
+    ),
+    Ailment(
+        "a token that others may read",
+        mode(TOKEN, "0644", "0600"),
+        "failure",
+        f"{TOKEN} is a file of jupyterhub with mode 0644, and should be jupyterhub's with 0600",
+        f"chown -h jupyterhub {TOKEN} && chmod 0600 {TOKEN}",
+        cured=True,
+    ),
+    Ailment(
+        "a directory above that others can write",
+        mode("/usr/local/libexec", "0777", "0755"),
+        "failure",
+        "/usr/local/libexec, where ours are, can be written by others than root",
+        "chown root /usr/local/libexec && chmod go-w /usr/local/libexec",
+        cured=True,
+    ),
+    Ailment(
+        "an application's file that others can write",
+        mode("/etc/unixspawner/apps.d/demo.toml", "0666", "0644"),
+        "failure",
+        "others than root can write /etc/unixspawner/apps.d/demo.toml",
+        "chown root /etc/unixspawner/apps.d/demo.toml && "
+        "chmod go-w /etc/unixspawner/apps.d/demo.toml",
+        cured=True,
+    ),
+    Ailment(
+        "a mediator.toml with a mistake",
+        appended(MEDIATOR_TOML, "surprise = 1"),
+        "failure",
+        "unknown settings: ['surprise'], missing: []",
+        "editor /etc/unixspawner/mediator.toml   # docs/administrators.md has all settings",
+    ),
+    Ailment(
+        "a mediator.toml for another hub",
+        lambda host: replaced_file(
+            host, MEDIATOR_TOML, host.run("sed", "s/jupyterhub-users/lab/", MEDIATOR_TOML).out
+        ),
+        "failure",
+        "mediator.toml names jupyterhub and lab, the installer jupyterhub and jupyterhub-users",
+        "editor /etc/unixspawner/mediator.toml   # docs/administrators.md has all settings",
+    ),
+    Ailment(
+        "a newer configuration beside an edited one",
+        new_file("/etc/unixspawner/mediator.toml.new"),
+        "warning",
+        "/etc/unixspawner/mediator.toml is your own, and ours has changed: take over what you "
+        "want, then remove it",
+        "diff -u /etc/unixspawner/mediator.toml /etc/unixspawner/mediator.toml.new; "
+        "rm -i /etc/unixspawner/mediator.toml.new",
+    ),
+    # PAM
+    Ailment(
+        "no PAM service for sessions",
+        gone(SESSION),
+        "failure",
+        f"there is no PAM service {SESSION}",
+        "INSTALL",
+    ),
+    Ailment(
+        "a PAM service that others can write",
+        mode("/etc/pam.d/unixspawner", "0666", "0644"),
+        "failure",
+        "PAM service /etc/pam.d/unixspawner can be written by others than root",
+        "chown root /etc/pam.d/unixspawner && chmod go-w /etc/pam.d/unixspawner",
+        cured=True,
+    ),
+    Ailment(
+        "a PAM module that is not here",
+        appended(SESSION, "session optional pam_of_nobody.so"),
+        "failure",
+        f"{SESSION} names pam_of_nobody.so, which is not on this machine",
+        f"editor {SESSION}   # or install the package that has it",
+    ),
+    # sudo
+    Ailment(
+        "no rules for sudo",
+        gone(SUDOERS),
+        "failure",
+        "jupyterhub cannot have passwords checked by jupyterhub-pam",
+        "SUDO",
+    ),
+    Ailment(
+        "a fourth rule",
+        new_file(EXTRA_RULE, "jupyterhub ALL=(root) NOPASSWD: /bin/sh\n", "0440"),
+        "failure",
+        "jupyterhub can run a shell as root",
+        "SUDO",
+    ),
+    Ailment(
+        "a fourth rule, as sudo lists it",
+        new_file(EXTRA_RULE, "jupyterhub ALL=(root) NOPASSWD: /bin/sh\n", "0440"),
+        "failure",
+        "sudo does not allow jupyterhub just its three rules: besides: (root) NOPASSWD: /bin/sh",
+        "SUDO",
+    ),
+    Ailment(
+        "a rule for another machine alone",
+        lambda host: replaced_file(
+            host,
+            SUDOERS,
+            host.run("sed", "s/^jupyterhub ALL=(ALL/jupyterhub web=(ALL/", SUDOERS).out,
+        ),
+        "failure",
+        f"the rules in {SUDOERS} are for ALL, web, not for every host",
+        "SUDO",
+    ),
+    Ailment(
+        "a setting that a later file takes back",
+        new_file(EXTRA_RULE, "Defaults:jupyterhub use_pty\n", "0440"),
+        "failure",
+        "these settings of sudo are not in effect for jupyterhub: !use_pty",
+        "SUDO",
+    ),
+    Ailment(
+        "a broken file in sudoers.d",
+        new_file(EXTRA_RULE, "this is no rule\n", "0440"),
+        "failure",
+        "sudo does not accept its rules: …",
+        "/usr/sbin/visudo -c",
+    ),
+    Ailment(
+        "an authenticate that does not run",
+        mode(f"{LIBEXEC}/authenticate", "0644", "0755"),
+        "failure",
+        f"{LIBEXEC}/authenticate does not run: …",
+        "INSTALL",
+    ),
+    # service, sockets, hub, proxy
+    Ailment(
+        "no service",
+        without_hub,
+        "failure",
+        "service unixspawner does not run",
+        "RESTART",
+    ),
+    Ailment(
+        "no answer",
+        without_hub,
+        "failure",
+        "the service does not answer at http://127.0.0.1:8000/",
+        "LOG",
+    ),
+    Ailment(
+        "a service that does not start at boot",
+        by(
+            *("mv", "/etc/rc2.d/S01unixspawner", "/etc/rc2.d/K01unixspawner"),
+            undo=("mv", "/etc/rc2.d/K01unixspawner", "/etc/rc2.d/S01unixspawner"),
+        ),
+        "warning",
+        "service unixspawner does not start at boot",
+        "INSTALL",
+    ),
+    Ailment(
+        "a runtime directory that everybody may enter",
+        mode("/run/unixspawner", "0755", "0710"),
+        "failure",
+        "not so: /run/unixspawner lets only members of jupyterhub-users pass",
+        "chown jupyterhub:jupyterhub-users /run/unixspawner && chmod 0710 /run/unixspawner",
+        cured=True,
+    ),
+    Ailment(
+        "a proxy that takes orders from everybody",
+        mode("/run/unixspawner/proxy-api.sock", "0777", "0700"),
+        "failure",
+        "/run/unixspawner/proxy-api.sock has mode 0777, and should have 0700 and belong to "
+        "jupyterhub",
+        "chown jupyterhub /run/unixspawner/proxy-api.sock && "
+        "chmod 0700 /run/unixspawner/proxy-api.sock",
+        cured=True,
+    ),
+    Ailment(
+        "a hub's socket that is gone",
+        by(
+            *("mv", "/run/unixspawner/hub.sock", "/run/unixspawner/away"),
+            undo=("mv", "/run/unixspawner/away", "/run/unixspawner/hub.sock"),
+        ),
+        "failure",
+        "nobody listens at /run/unixspawner/hub.sock: [Errno 2] No such file or directory",
+        "RESTART",
+    ),
+    Ailment(
+        "a socket without a server",
+        dead_socket,
+        "warning",
+        f"1 file in {SOCKETS} belongs to no process any more",
+        f"rm -- {SOCKETS}/{'0' * 32}.sock",
+        cured=True,
+    ),
+    Ailment(
+        "a token that is not the hub's",
+        another_token,
+        "failure",
+        "the hub does not answer this command: The hub does not accept the token of this "
+        "command: restart the service.",
+        "RESTART",
+    ),
+    Ailment(
+        "an addition that others can write",
+        new_file("/etc/unixspawner/jupyterhub_config.d/50-test.py", mode="0666"),
+        "failure",
+        "/etc/unixspawner/jupyterhub_config.d/50-test.py can be written by others than root: "
+        "the hub will not start",
+        "chown root /etc/unixspawner/jupyterhub_config.d/50-test.py && "
+        "chmod go-w /etc/unixspawner/jupyterhub_config.d/50-test.py",
+        cured=True,
+    ),
+    Ailment(
+        "a server's token that has expired",
+        expired_token,
+        "warning",
+        "the tokens of 1 server have expired: was the clock wrong?",
+        "unixspawner status   # then stop those servers: unixspawner stop NAME",
+    ),
+    Ailment(
+        "a proxy of a hub that was killed",
+        killed_hub,
+        "warning",
+        "a proxy was left over from a hub that was killed: process …",
+        "RESTART",
+    ),
+    # disk, clock, releases
+    Ailment(
+        "a full disk",
+        full_disk,
+        "failure",
+        "the disk is full: 1.0 MB of 8.0 MB free for /var/log/unixspawner",
+        "du -xh --max-depth=2 /var/log/unixspawner | sort -h | tail",
+    ),
+    Ailment(
+        "a disk without inodes",
+        no_inodes,
+        "warning",
+        "… of 2000 inodes free for /var/log/unixspawner",
+        "du --inodes -x --max-depth=2 /var/log/unixspawner | sort -n | tail",
+    ),
+    Ailment(
+        "a clock that has jumped",
+        jumped_clock,
+        "warning",
+        "the clock has jumped by … seconds since the hub was started",
+        "RESTART",
+    ),
+    Ailment(
+        "no Node",
+        no_node,
+        "failure",
+        "Node is …, and 20 or later is needed",
+        "INSTALL",
+    ),
+    Ailment(
+        "a current release that is none",
+        no_current_release,
+        "failure",
+        f"{CURRENT} leads to no complete release",
+        "./install   # in the clone",
+    ),
+    Ailment(
+        "a release from which nothing runs",
+        left_over_release,
+        "warning",
+        "/opt/unixspawner/releases/0.0.1-00000000 is left over: nothing runs from it",
+        "rm -r /opt/unixspawner/releases/0.0.1-00000000",
+        cured=True,
+    ),
+]
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether a text is the pattern's, in which … stands for anything."""
+    begin, _, end = pattern.partition("…")
+    return text.startswith(begin) and text.endswith(end) if "…" in pattern else text == pattern
+
+
+def expected_cure(host: Host, cure: str) -> str:
+    """What depends on the machine: where the clone is, and whether it has systemd."""
+    install = str(service.CLONE / "install")
+    script = "/etc/init.d/unixspawner restart"
+    log = "/var/log/unixspawner/hub.log"
+    return {
+        "INSTALL": shlex.quote(install),
+        "SUDO": f"grep -rn jupyterhub /etc/sudoers /etc/sudoers.d; {shlex.quote(install)}",
+        "RESTART": "systemctl restart unixspawner" if service.has_systemd(host) else script,
+        "LOG": "journalctl -u unixspawner -n 50"
+        if service.has_systemd(host)
+        else f"tail -n 50 {log}",
+    }.get(cure, cure)
+
+
+def lines_of(host: Host, ailment: Ailment) -> list[Finding]:
+    return [each for each in command.findings(host) if fits(ailment.text, each.text)]
+
+
+@pytest.mark.parametrize("ailment", AILMENTS, ids=[ailment.name for ailment in AILMENTS])
+def test_what_is_broken_is_found_with_its_cure(
+    host: Host, accounts: Accounts, ailment: Ailment
+) -> None:
+    with ExitStack() as stack:
+        stack.enter_context(ailment.harm(host))
+        every = command.findings(host)
+        told = "\n".join(each.text for each in every if each.level != "ok")
+        found = [each for each in every if fits(ailment.text, each.text)]
+        assert found != [], told
+        assert (found[0].level, found[0].cure) == (ailment.level, expected_cure(host, ailment.cure))
+        status = command.run(host, "doctor", "--quiet", check=False, timeout=60).status
+        assert status == int(any(each.level == "failure" for each in every)), told
+        if ailment.cured:
+            host.run("sh", "-c", found[0].cure)
+            assert lines_of(host, ailment) == []
+    assert lines_of(host, ailment) == []
+
+
+def test_on_a_machine_that_is_well_nothing_is_wrong(host: Host, accounts: Accounts) -> None:
+    """A container has nobody who keeps its clock: that alone may be said here."""
+    found = [each for each in command.findings(host) if each.level != "ok"]
+    assert [each for each in found if "keeps the clock right" not in each.text] == []
+    assert command.run(host, "doctor").out.splitlines()[-1].startswith(("All is well", "0 fail"))
+
+
+def test_the_lines_fit_a_terminal_and_their_colour_is_said_in_words(
+    host: Host, accounts: Accounts
+) -> None:
+    with changed(host, ("chmod", "0777", MEDIATOR), ("chmod", "0755", MEDIATOR)):
+        shown = command.at_terminal(host, "unixspawner doctor", columns=60)
+        raw = host.run(
+            *("script", "-qec", "unixspawner doctor --quiet", "/dev/null"), check=False
+        ).out
+        plain = command.run(host, "doctor", "--quiet", check=False).out
+    assert [line for line in shown if len(line) > 60 and "cure: " not in line] == []
+    assert "\x1b[31mfailure \x1b[0m" in raw
+    assert "\x1b" not in plain
+    assert f"failure {MEDIATOR} is a file of root with mode 0777" in plain
