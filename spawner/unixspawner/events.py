@@ -64,8 +64,11 @@ class Events:
 
     def over(self) -> None:
         """The hub is done with the server: it was stopped, or has ended by itself."""
-        if not self._is_on:  # it never came up, which has been said
-            return
+        if self._is_on:  # else it never came up, which has been said
+            self._record_end()
+        self._forget()
+
+    def _record_end(self) -> None:
         who = self.asked_by or Asker()
         event: audit.Event = "cull" if who.is_culler else "stop"
         if self._was_stopped:
@@ -74,7 +77,6 @@ class Events:
             self._record(event, who, "failed", self._failure)
         else:
             self._record(event, who, "ok" if self._was_stopped else "ended")
-        self._forget()
 
     def _record(
         self, event: audit.Event, who: Asker, outcome: audit.Outcome, reason: str = ""
