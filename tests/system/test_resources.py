@@ -27,7 +27,7 @@ RELEASE = "/opt/unixspawner/current"
 # Opens connections until it cannot any more, and holds them until it is told to end.
 _HOLD = """
 import json, os, resource, select, socket, sys, time
-path, number, directory = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+path, number, limit, directory = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 held = []
@@ -45,19 +45,27 @@ while not os.path.exists(directory + "/enough"):
 gone = select.poll()
 for connection in held:
     gone.register(connection, select.POLLIN)
+deadline = time.monotonic() + 20
+while len(held) - len(gone.poll(0)) > limit and time.monotonic() < deadline:
+    time.sleep(0.05)
 print(json.dumps([len(held), len(gone.poll(0))]))
 """
 
 
 @contextmanager
-def holding(host: Host, account: str, path: str, number: int) -> Iterator[list[list[int]]]:
-    """An account holds idle connections. Yields a list that at the end has [made, ended]."""
+def holding(
+    host: Host, account: str, path: str, number: int, limit: int
+) -> Iterator[list[list[int]]]:
+    """An account holds idle connections. Yields a list that at the end has [made, ended].
+
+    At the end it waits until no more than `limit` are left, for a while.
+    """
     directory = host.run("mktemp", "-d", "/tmp/hold.XXXXXX").out.strip()
     host.run("chmod", "777", directory)
     outcome: list[list[int]] = []
 
     def hold() -> None:
-        program = ("/usr/bin/python3", "-I", "-c", _HOLD, path, str(number), directory)
+        program = ("/usr/bin/python3", "-I", "-c", _HOLD, path, str(number), str(limit), directory)
         outcome.append(json.loads(host.as_account(account, *program, timeout=120).out))
 
     thread = threading.Thread(target=hold)
@@ -77,7 +85,7 @@ def test_one_account_cannot_keep_a_shared_application_from_the_others(
 ) -> None:
     alice = browser()
     alice.sign_in(accounts.alice)
-    with holding(host, "mallory", DEMO_SOCKET, 1100) as outcome:
+    with holding(host, "mallory", DEMO_SOCKET, 1100, 256) as outcome:
         for _ in range(5):
             facts = alice.fetch("GET", "user/alice/whoami").json()
             assert facts["name"] == "alice"
@@ -88,7 +96,7 @@ def test_one_account_cannot_keep_a_shared_application_from_the_others(
 def test_one_member_cannot_keep_the_hub_from_the_others(
     host: Host, accounts: Accounts, browser: OpenBrowser
 ) -> None:
-    with holding(host, "bob", f"{RUN}/hub.sock", 1100) as outcome:
+    with holding(host, "bob", f"{RUN}/hub.sock", 1100, 64) as outcome:
         alice = browser()
         alice.sign_in(accounts.alice)
         assert alice.fetch("GET", "user/alice/whoami").json()["name"] == "alice"
