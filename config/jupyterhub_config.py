@@ -48,8 +48,6 @@ if options["tls_cert"]:
     # copies that the hub's account may read; the service makes them at each start
     c.JupyterHub.ssl_cert = "/run/unixspawner-tls/cert.pem"
     c.JupyterHub.ssl_key = "/run/unixspawner-tls/key.pem"
-    # every cookie, also the one that guards forms
-    c.JupyterHub.tornado_settings = {"cookie_options": {"secure": True}}
 
 # The hub's API, for the servers. /run/unixspawner lets only members of the users' group pass.
 c.JupyterHub.hub_bind_url = unix_url(RUN / "hub.sock")
@@ -95,6 +93,7 @@ c.JupyterHub.cleanup_servers = False
 machine = socket.gethostname()
 c.JupyterHub.template_paths = [str(ETC / "templates")]
 c.JupyterHub.template_vars = {"machine": machine}
+c.JupyterHub.tornado_settings = {}
 c.JupyterHub.logo_file = str(RELEASE / "share/jupyterhub/static/unixspawner/icon.svg")
 
 
@@ -114,6 +113,9 @@ for addition in sorted((ETC / "jupyterhub_config.d").glob("*.py")):
     read_addition(addition)
 # The sign-in page needs it, also where an addition has set template_vars anew.
 c.JupyterHub.template_vars.setdefault("machine", machine)
+if options["tls_cert"]:
+    # Every cookie, also the one that guards forms; and also where an addition has settings.
+    c.JupyterHub.tornado_settings.setdefault("cookie_options", {}).setdefault("secure", True)
 
 # After your own settings, which may set these as well.
 # While an administrator drains the machine (`unixspawner drain`), all pages say so.

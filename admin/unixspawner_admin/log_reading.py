@@ -10,10 +10,11 @@ import pwd
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import ELOOP
+from functools import partial
 
-from unixspawner_mediator.paths import server_log
+from unixspawner_mediator.paths import server_log, spare_directories, spare_log
 
 from . import as_account, terminal
 from .as_account import Emit, TooSlowError
@@ -35,7 +36,24 @@ def log_path(account: str, server: str, application: str, *, previous: bool) -> 
     return f"{path}.1" if previous else path
 
 
+def newest_path(account: str, server: str) -> str:
+    """The log of the last start: in the home, or where a home that takes none makes it go."""
+    home = log_path(account, server, "", previous=False)
+    folders = spare_directories(_entry(account).pw_uid)
+    spare = [spare_log(folder, server) for folder in folders]
+    for paths in ([home, *spare], spare):  # without the home, should that hang
+        with suppress(TooSlowError, OSError):
+            work = partial(_emit_newest, paths=paths)
+            found = as_account.call(account, work, SECONDS).decode()
+            return found or home
+    return home
+
+
 def _home(account: str) -> str:
+    return _entry(account).pw_dir
+
+
+def _entry(account: str) -> pwd.struct_passwd:
     try:
         entry = pwd.getpwnam(account)
     except KeyError:
@@ -44,7 +62,7 @@ def _home(account: str) -> str:
         ) from None
     if entry.pw_uid == 0:
         raise AdminError("root has no server here.")
-    return entry.pw_dir
+    return entry
 
 
 def last_lines(account: str, path: str, count: int) -> Iterator[str]:
@@ -84,6 +102,17 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
 
 
 # In the child, as the person:
+
+
+def _emit_newest(emit: Emit, paths: list[str]) -> None:
+    newest, found = -1.0, ""
+    for path in paths:
+        with suppress(OSError):
+            status = os.stat(path, follow_symlinks=False)
+            is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+            if is_ours and status.st_mtime > newest:
+                newest, found = status.st_mtime, path
+    emit(found.encode())
 
 
 def _open(path: str) -> int:

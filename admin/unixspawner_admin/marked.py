@@ -53,9 +53,7 @@ def end_all(find: Callable[[], list[int]], patience: float = 5.0) -> None:
     deadline = time.monotonic() + patience
     while (found := find()) and time.monotonic() < deadline + patience:
         is_late = time.monotonic() > deadline
-        for pid in found:
-            if is_late or pid not in told:
-                number = signal.SIGKILL if is_late else signal.SIGTERM
-                system.signal_process(pid, number, lambda pid: pid in find())
-                told.add(pid)
+        number = signal.SIGKILL if is_late else signal.SIGTERM
+        system.signal_processes([p for p in found if is_late or p not in told], number, find)
+        told.update(found)
         time.sleep(0.05)

@@ -12,13 +12,14 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import AdminError
 
+PATIENCE = 60.0  # seconds for a program of the system that only looks
 SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Of Python's own variables none may reach a Python that we start.
 _PYTHON_VARIABLES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "PIP_TARGET", "PIP_USER", "PIP_PREFIX")
@@ -63,7 +64,10 @@ def run(
 
 
 def try_run(command: Sequence[str], *, account: str | None = None) -> tuple[int, str]:
-    """Exit status and output; a missing program is status 127. With `account` as that, for good."""
+    """Exit status and output; 127 for a missing program, 124 for one that was ended after a minute.
+
+    With `account` as that, for good.
+    """
     identity: dict[str, Any] = {}
     if account is not None:
         entry = pwd.getpwnam(account)
@@ -78,10 +82,13 @@ def try_run(command: Sequence[str], *, account: str | None = None) -> tuple[int,
             env=clean_environment(),
             cwd="/",
             check=False,
+            timeout=PATIENCE,
             **identity,
         )
     except OSError as error:
         return 127, str(error)
+    except subprocess.TimeoutExpired:
+        return 124, f"no answer within {PATIENCE:g} seconds: a name service may hang"
     return result.returncode, result.stdout.decode(errors="replace")
 
 
@@ -267,17 +274,20 @@ def process_uid(pid: int) -> int | None:
     return None
 
 
-def signal_process(pid: int, number: signal.Signals, still_ours: Callable[[int], bool]) -> bool:
-    """Signal a process through a handle, after asking again whether it is the one meant."""
-    with contextlib.suppress(OSError):
-        handle = os.pidfd_open(pid)
-        try:
-            if still_ours(pid):
+def signal_processes(
+    pids: Sequence[int], number: signal.Signals, find: Callable[[], Collection[int]]
+) -> None:
+    """Signal processes through handles: those that `find` still finds once we hold them."""
+    handles = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended, or we hold as many as we may
+            handles[pid] = os.pidfd_open(pid)
+    still_there = set(find())
+    for pid, handle in handles.items():
+        with contextlib.suppress(OSError):
+            if pid in still_there:
                 signal.pidfd_send_signal(handle, number)
-                return True
-        finally:
-            os.close(handle)
-    return False
+        os.close(handle)
 
 
 def primary_group(account: str) -> str:

@@ -96,13 +96,14 @@ def last_words(account: Account, server_name: str, limit: int) -> bytes:
 
 
 def read_newest(logs: list[str], limit: int) -> bytes:
-    """Regular files only: anything else at such a path is a trap."""
+    """Our own regular files only: anything else at such a path is a trap."""
     newest, words = -1.0, b""
     for path in logs:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             status = os.fstat(descriptor)
-            if stat.S_ISREG(status.st_mode) and status.st_mtime > newest:
+            is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+            if is_ours and status.st_mtime > newest:
                 newest = status.st_mtime
                 words = os.pread(descriptor, limit, max(0, status.st_size - limit))
             os.close(descriptor)

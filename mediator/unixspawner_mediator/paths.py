@@ -15,6 +15,11 @@ def spare_log(runtime_directory: str, server_name: str) -> str:
     return f"{runtime_directory}/{_log_name(server_name)}"
 
 
+def spare_directories(uid: int) -> list[str]:
+    """Where spare logs may be: what pam_systemd gives a session, and what is always there."""
+    return [f"/run/user/{uid}/unixspawner", f"/tmp/unixspawner-{uid}"]  # noqa: S108
+
+
 def _log_name(server_name: str) -> str:
     if not server_name:
         return "server.log"

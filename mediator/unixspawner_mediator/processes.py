@@ -81,7 +81,8 @@ def started_by_sudo(process: Process) -> bool:
     """
     with contextlib.suppress(OSError):
         words = _read_file(process.parent, "cmdline").rstrip(b"\0").split(b"\0")
-        is_ours = words[-1] == MEDIATOR_WORDS[1] and words[-2].endswith(MEDIATOR_WORDS[0])
+        is_ours = words[-1:] == [MEDIATOR_WORDS[1]] and words[-2:-1] != []
+        is_ours = is_ours and words[-2].endswith(MEDIATOR_WORDS[0])
         return is_ours and os.stat(f"/proc/{process.parent}").st_uid == 0
     return False
 

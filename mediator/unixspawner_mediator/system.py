@@ -19,6 +19,7 @@ import syslog
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from . import paths
 from .errors import Refusal, broken_request
 from .policy import Account
 from .protocol import MAX_REQUEST, ProcessIdentity, printable
@@ -168,9 +169,9 @@ def runtime_directories() -> list[str]:
     A stop has no PAM session that would tell where the one of the start was.
     """
     session = os.environ.get("XDG_RUNTIME_DIR", "")
-    session = session if session.startswith("/") else f"/run/user/{os.getuid()}"
-    spare = f"/tmp/unixspawner-{os.getuid()}"  # noqa: S108  whether it is ours is looked at
-    return [f"{session}/unixspawner", spare] if os.path.isdir(session) else [spare]
+    told = [f"{session}/unixspawner"] if session.startswith("/") else []
+    spare = paths.spare_directories(os.getuid())
+    return [*told, *(path for path in spare if os.path.isdir(os.path.dirname(path)))]
 
 
 def try_first(work: Callable[[], bytes], patience: float) -> bytes:

@@ -64,7 +64,7 @@ class Custody:
 
     def revoke_token(self, db: Any) -> None:
         if self._record is not None:
-            tokens.revoke(db, self._record.token_id)
+            tokens.revoke(db, self._record.token_hash)
 
     def let_go(self) -> None:
         """Forget the server. A record that is left belongs to whoever tidies up."""

@@ -114,13 +114,13 @@ def record_access(
         )
 
 
-_told: dict[tuple[int, str], None] = {}
+_told: dict[tuple[str, str], None] = {}
 MAX_TOLD = 1000
 
 
 def record_token_use(handler: Any, token: Any, whom: str) -> None:
     """Once for each token and person: a server asks again and again. The address is not known."""
-    key = (token.id, whom)
+    key = (token.hashed, whom)
     if key not in _told:
         if len(_told) >= MAX_TOLD:
             _told.pop(next(iter(_told)))

@@ -65,6 +65,8 @@ class UnixProxy(ConfigurableHTTPProxy):
         process = taken_over or ProxyProcess.hold(self.proxy_process.pid)
         if process is None:
             raise ProxyError("The proxy ended as soon as it was started: the log has its words.")
+        if self._watching not in (None, asyncio.current_task()):
+            self._watching.cancel()  # of an attempt whose routes could not be restored
         self._watching = asyncio.create_task(self._keep_running(process))
 
     def stop(self) -> None:

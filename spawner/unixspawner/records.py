@@ -27,7 +27,7 @@ class Record(NamedTuple):
     server_name: str
     server_id: str
     socket: str
-    token_id: int
+    token_hash: str
     process: ProcessIdentity
 
     def state(self) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class Record(NamedTuple):
         return {
             "server_id": self.server_id,
             "socket": self.socket,
-            "token_id": self.token_id,
+            "token_hash": self.token_hash,
             "uid": self.uid,
             **self.process._asdict(),
         }
@@ -48,7 +48,7 @@ held: dict[str, Record] = {}
 def from_state(user: str, server_name: str, saved: dict[str, Any]) -> Record:
     """The reverse of `Record.state`. Raises KeyError when something is missing."""
     process = ProcessIdentity(saved["pid"], saved["start_time"], saved["boot_id"])
-    place = saved["server_id"], saved["socket"], saved["token_id"]
+    place = saved["server_id"], saved["socket"], saved["token_hash"]
     return Record(user, saved["uid"], server_name, *place, process)
 
 

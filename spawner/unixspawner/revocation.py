@@ -79,8 +79,12 @@ class Revocation:
             # beside each other, since a proxy that is away takes its time to say so
             await asyncio.gather(self._remove_route(user, name), self._end_processes(spawner))
             # the hub would forget a server that still runs; the next look tries again
-            if await spawner.poll() is not None and user.spawners.get(name) is spawner:
+            if user.spawners.get(name) is not spawner:
+                return
+            if await spawner.poll() is not None:
                 await user.stop(name)
+            else:
+                spawner.start_polling()
         finally:
             spawner._stop_pending = False
 

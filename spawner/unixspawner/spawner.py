@@ -169,7 +169,11 @@ class UnixSpawner(SudoSpawner):
         saved = state.get("unixspawner")
         if not saved:
             return
-        record = records.from_state(self.account, self.name, saved)
+        try:
+            record = records.from_state(self.account, self.name, saved)
+        except KeyError as missing:  # written by another release
+            self.log.error("%s is not adopted: its state has no %s", self._log_name, missing)
+            return
         self._custody.adopt(record)
         if self._custody.process is None:
             self.log.info("The server %s has ended meanwhile", self._log_name)
@@ -252,8 +256,8 @@ class UnixSpawner(SudoSpawner):
         uid = await self._require_member()
         path, server_id = sockets.fresh_path(self.sockets_directory), secrets.token_hex(16)
         nobody = unknown_process(boot_id())
-        token_id = tokens.number_of(self.user.db, self.api_token)
-        record = Record(self.account, uid, self.name, server_id, path, token_id, nobody)
+        token_hash = tokens.hash_of(self.user.db, self.api_token)
+        record = Record(self.account, uid, self.name, server_id, path, token_hash, nobody)
         try:
             self._custody.begin(record)
             listener = sockets.listen(path)

@@ -41,7 +41,11 @@ class Tidying:
             self._log.info("Removing the socket %s, which belongs to no server", path)
             sockets.remove(path)
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # such as a database that is locked, or no descriptor left
+                self._db.rollback()
+                self._log.exception("Could not end what is left of servers; the next look comes")
             await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
@@ -58,7 +62,7 @@ class Tidying:
     async def _end(self, record: Record) -> bool:
         name = ending.log_name(record.user, record.server_name)
         self._log.info("Ending what is left of a server of %s", name)
-        tokens.revoke(self._db, record.token_id)
+        tokens.revoke(self._db, record.token_hash)
         try:
             stopped = await ending.end(record, self._stop_command(record.uid), self._log)
         except AskError:  # logged
@@ -66,23 +70,23 @@ class Tidying:
         return not stopped.left
 
 
-def tokens_of_servers(db: Any) -> set[int]:
-    """The numbers of all tokens that JupyterHub has made for servers, running or not."""
-    tokens = db.query(orm.APIToken).filter(
+def tokens_of_servers(db: Any) -> set[str]:
+    """The hashes of all tokens that JupyterHub has made for servers, running or not."""
+    found = db.query(orm.APIToken).filter(
         orm.APIToken.note.like("Server at /%"),
         orm.APIToken.client_id == "jupyterhub",
         orm.APIToken.expires_at.is_(None),
     )
-    return {token.id for token in tokens}
+    return {str(token.hashed) for token in found}
 
 
-def revoke_forgotten(db: Any, numbers: set[int], log: logging.Logger) -> None:
+def revoke_forgotten(db: Any, hashes: set[str], log: logging.Logger) -> None:
     """Revoke those of the tokens that belong to no server which this hub looks after.
 
-    `numbers` are from before the hub answered anybody, so that no start is under way for them.
+    `hashes` are from before the hub answered anybody, so that no start is under way for them.
     """
-    forgotten = numbers - {record.token_id for record in records.held.values()}
-    for number in forgotten:
-        tokens.revoke(db, number)
+    forgotten = hashes - {record.token_hash for record in records.held.values()}
+    for token_hash in forgotten:
+        tokens.revoke(db, token_hash)
     if forgotten:
         log.info("Revoked %i tokens of servers that are gone", len(forgotten))

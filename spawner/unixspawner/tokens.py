@@ -1,7 +1,8 @@
-"""The token that a server has for the hub, known by its number. Runs in the hub.
+"""The token that a server has for the hub, known by its hash. Runs in the hub.
 
 JupyterHub forgets the token itself when it restarts or when a stop fails, and would then leave it
-in the database for ever.
+in the database for ever. Its number in the database would not do: SQLite gives the number of a row
+that was deleted to the next one, which is somebody else's token.
 """
 
 from typing import Any
@@ -9,15 +10,14 @@ from typing import Any
 from jupyterhub import orm
 
 
-def number_of(db: Any, token: str) -> int:
-    """The database's number of a token, 0 when there is none."""
+def hash_of(db: Any, token: str) -> str:
+    """What the database knows a token by, empty when it does not."""
     found = orm.APIToken.find(db, token) if token else None
-    return int(found.id) if found is not None else 0
+    return str(found.hashed) if found is not None else ""
 
 
-def revoke(db: Any, number: int) -> None:
+def revoke(db: Any, token_hash: str) -> None:
     """Nobody can use it from here on."""
-    found = db.get(orm.APIToken, number) if number else None
-    if found is not None:
+    for found in db.query(orm.APIToken).filter_by(hashed=token_hash) if token_hash else ():
         db.delete(found)
         db.commit()

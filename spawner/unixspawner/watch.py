@@ -81,6 +81,9 @@ class Watch:
             return
         beliefs = [self._belief(person) for person in present.values()]
         standings = await self._membership.standings(beliefs)
+        for person in present.values():  # whoever has left need not wait for what PAM says
+            if reason := self._why_not(person, standings[person.name], "unknown"):
+                self._revocation.begin(person, reason)
         verdicts = await self._verdicts(present, standings)
         for person in present.values():
             try:

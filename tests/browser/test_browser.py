@@ -67,7 +67,7 @@ def test_the_progress_of_a_start_is_shown(
     expect_demo_page(chromium, accounts.alice)
 
 
-def test_a_refused_start_is_told_in_a_sentence(
+def test_a_missing_home_is_told_in_a_sentence_on_the_first_page(
     host: Host, accounts: Accounts, chromium: Browser
 ) -> None:
     bob, elsewhere = accounts.bob, f"{accounts.bob.home}.elsewhere"

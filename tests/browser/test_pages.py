@@ -105,13 +105,13 @@ def test_a_start_and_its_end_by_the_person(
 def test_a_start_that_fails_says_why_also_on_the_page_that_waited(
     host: Host, accounts: Accounts, chromium: Browser
 ) -> None:
-    bob = accounts.bob
-    elsewhere, sentence = f"{bob.home}.elsewhere", f"Your home directory {bob.home} does not exist"
+    bob, shell = accounts.bob, ("usermod", "-s")
     with held_sessions(host) as release:
         open_signed_in(chromium, host, bob, "hub/spawn")
         chromium.wait_for_text("Opening a session for bob", "#progress-message")
-        with changed(host, ("mv", bob.home, elsewhere), ("mv", elsewhere, bob.home)):
+        with changed(host, (*shell, "/usr/sbin/nologin", "bob"), (*shell, "/bin/bash", "bob")):
             release()
+            sentence = "The account bob may not log in on this machine"
             chromium.wait_for_text(sentence, "[role=alert]")
             assert chromium.text("h1") == "Your server did not start"
             expect_fit(chromium, "start-failed")

@@ -61,9 +61,10 @@ def create(host: Host, name: str, groups: tuple[str, ...]) -> Account:
 
 
 def remove(host: Host, name: str) -> None:
-    """End the account's processes and remove it with its home."""
+    """End the account's processes and remove it with its home and its spare logs."""
     assert _is_ours(host, name), name
     end_processes(host, name)
+    host.run("rm", "-rf", f"/tmp/unixspawner-{host.run('id', '-u', name).out.strip()}")
     host.run("userdel", "-r", name, check=False)
     assert not _exists(host, name)
 

@@ -84,11 +84,11 @@ def test_refusals_have_their_reason(
     browser().submit_sign_in("mallory", accounts.mallory.password)
     bob = browser()
     bob.sign_in_only(accounts.bob)
-    elsewhere = f"{accounts.bob.home}.elsewhere"
-    with changed(host, ("mv", accounts.bob.home, elsewhere), ("mv", elsewhere, accounts.bob.home)):
+    shell = ("usermod", "-s")
+    with changed(host, (*shell, "/usr/sbin/nologin", "bob"), (*shell, "/bin/bash", "bob")):
         bob.go("hub/spawn/bob")
         audit.wait_for(
-            "event=start who=bob whom=bob source=127.0.0.1 outcome=refused reason=home-missing"
+            "event=start who=bob whom=bob source=127.0.0.1 outcome=refused reason=no-shell"
         )
     assert audit.about("mallory") == [
         "event=sign-in who=mallory source=127.0.0.1 outcome=refused reason=not-a-member"

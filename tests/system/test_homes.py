@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from tests.system.mounts import (
     read_only_home,
 )
 from tests.system.people import processes_of, server_of
+from tests.system.sessions import held_sessions
 
 MISSING = "Your home directory /home/bob does not exist: ask your administrator."
 CLOSED = (
@@ -102,9 +104,7 @@ def test_the_server_starts_and_says_what_is_wrong(
     host: Host, accounts: Accounts, bob: Browserless, hub_log: HubLog, fault: Fault
 ) -> None:
     with fault.trouble(host, accounts.bob):
-        answer = bob.fetch("POST", "hub/api/users/bob/server")
-        assert answer.status_code in (201, 202)
-        events = [event.message for event in bob.progress("bob")]
+        events = what_a_start_says(host, bob)
         page = bob.go("user/bob/")
         server = server_of(host, "bob")
         assert server.environment["UNIXSPAWNER_TROUBLE"] == fault.sentence
@@ -114,9 +114,21 @@ def test_the_server_starts_and_says_what_is_wrong(
         bob.stop("bob")
         wait_for("the end of the server", lambda: no_server_of(host, "bob"))
     hub_log.wait_for(f"bob: {fault.code}: {fault.sentence}")  # the log
-    if events:
-        assert fault.sentence in events  # the API, and the page that waits
+    assert fault.sentence in events  # the API, and the page that waits
     assert fault.sentence in text_of(page.text)  # the page
+
+
+def what_a_start_says(host: Host, bob: Browserless) -> list[str]:
+    """All of its progress: the session is held until somebody listens."""
+    with held_sessions(host) as release, ThreadPoolExecutor() as pool:
+        asked = pool.submit(bob.fetch, "POST", "hub/api/users/bob/server")
+        wait_for("the start", lambda: bob.servers("bob").get("", {}).get("pending") == "spawn")
+        events = bob.progress("bob")
+        said = [next(events).message]
+        release()
+        said += [event.message for event in events]
+        assert asked.result().status_code in (201, 202)
+    return said
 
 
 def no_server_of(host: Host, name: str) -> bool:
@@ -158,6 +170,7 @@ def test_the_log_of_a_server_without_a_home_is_kept_elsewhere(
             *("bob", "600"),
         ]
         wait_for("its words", lambda: "Serving /" in host.run("cat", log).out)
+        assert "Serving /user/bob/" in host.run("unixspawner", "logs", "bob").out
     host.run("rm", "-r", folder)
 
 

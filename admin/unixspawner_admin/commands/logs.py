@@ -43,7 +43,10 @@ def logs(
     as \\x1b and the like.
     """
     preflight.require_root()
-    path = log_reading.log_path(name, server, application, previous=previous)
+    if application or previous:
+        path = log_reading.log_path(name, server, application, previous=previous)
+    else:
+        path = log_reading.newest_path(name, server)
     read = log_reading.follow if follow else log_reading.last_lines
     with suppress(KeyboardInterrupt):
         for line in read(name, path, lines):

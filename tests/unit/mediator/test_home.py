@@ -152,6 +152,17 @@ def test_a_log_that_is_a_trap_is_not_followed(tmp_path: pathlib.Path) -> None:
     assert home.read_newest(traps, 100) == b""
 
 
+def test_a_log_of_another_account_is_not_ours(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may make a directory of that name in /tmp before us."""
+    log = tmp_path / "server.log"
+    log.write_text("planted")
+    assert home.read_newest([str(log)], 100) == b"planted"
+    monkeypatch.setattr(os, "getuid", lambda: os.stat(log).st_uid + 1)
+    assert home.read_newest([str(log)], 100) == b""
+
+
 def test_the_tail_is_text_that_a_reply_may_carry() -> None:
     tail = legible(b"old\n" * 5000 + b"\x1b[31mred\x00\r\n\xff\n")
     assert tail.endswith("old\n[31mred\n\ufffd\n")

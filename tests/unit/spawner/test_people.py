@@ -1,28 +1,15 @@
 """Who has something to lose, in a database of JupyterHub's own making."""
 
 import datetime
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from jupyterhub import orm, roles
+from jupyterhub import orm
 
 from unixspawner import people
 
 NOW = datetime.datetime(2026, 1, 31, 12)
 DAY = datetime.timedelta(days=1)
-
-
-@pytest.fixture
-def db() -> Iterator[Any]:
-    session = orm.new_session_factory("sqlite:///:memory:")()
-    for role in roles.get_default_roles():
-        roles.create_role(session, role)
-    session.add(orm.OAuthClient(identifier="jupyterhub"))
-    session.commit()
-    yield session
-    session.close()
-    session.get_bind().dispose()
 
 
 def make(db: Any, name: str, last_activity: datetime.datetime | None = None) -> Any:

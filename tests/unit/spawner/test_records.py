@@ -1,9 +1,13 @@
 """What a killed hub leaves behind is found by the next one, and what is in use is let alone."""
 
+import asyncio
 import logging
 import pathlib
+import sqlite3
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,7 +23,9 @@ log = logging.getLogger(__name__)
 
 def make(directory: pathlib.Path, server_id: str, **fields: object) -> Record:
     path = sockets.fresh_path(str(directory))
-    record = Record("alice", 1001, "lab", server_id, path, 7, unknown_process(boot_id()))
+    record = Record(
+        "alice", 1001, "lab", server_id, path, "sha512:1:salt:hash", unknown_process(boot_id())
+    )
     return record._replace(**fields)  # type: ignore[arg-type]
 
 
@@ -78,12 +84,12 @@ def command(behaviour: str) -> list[str]:
 async def test_a_record_goes_when_nothing_is_left(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, behaviour: str, is_gone: bool
 ) -> None:
-    revoked: list[int] = []
-    monkeypatch.setattr(tokens, "revoke", lambda _db, number: revoked.append(number))
+    revoked: list[str] = []
+    monkeypatch.setattr(tokens, "revoke", lambda _db, token: revoked.append(token))
     records.write(make(tmp_path, SERVER))
     tidy = tidying.Tidying(str(tmp_path), lambda _user: command(behaviour), None, log)
     await tidy.look()
-    assert revoked == [7]
+    assert revoked == ["sha512:1:salt:hash"]
     assert (list(records.unheld(str(tmp_path))) == []) is is_gone
 
 
@@ -102,6 +108,30 @@ async def test_what_failed_is_not_asked_again_at_once(
     await tidy.look()
     await tidy.look()
     assert asked == [1001]
+
+
+async def test_a_look_that_fails_is_not_the_last(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a database that is locked for a moment."""
+    rolled_back = asyncio.Event()
+    revoke = iter([sqlite3.OperationalError("database is locked"), None])
+
+    def revoked(_db: Any, _token: str) -> None:
+        if error := next(revoke):
+            raise error
+
+    monkeypatch.setattr(tokens, "revoke", revoked)
+    monkeypatch.setattr(tidying, "EVERY", 0.01)
+    records.write(make(tmp_path, SERVER))
+    db = SimpleNamespace(rollback=rolled_back.set)
+    tidy = tidying.Tidying(str(tmp_path), lambda _uid: command("stops"), db, log)
+    task = asyncio.create_task(tidy.keep_tidy())
+    async with asyncio.timeout(20):
+        await rolled_back.wait()
+        while list(records.unheld(str(tmp_path))):
+            await asyncio.sleep(0.01)
+    task.cancel()
 
 
 async def test_a_server_of_another_boot_is_forgotten_without_asking(
