@@ -129,6 +129,28 @@ def test_the_system_log_has_the_same_lines_and_neither_has_a_secret(
     assert [secret for secret in found if secret in text or secret in audit.hub_log.text()] == []
 
 
+def test_what_an_administrator_does_at_a_terminal_is_noted(
+    host: Host, accounts: Accounts, browser: OpenBrowser, audit: AuditLines
+) -> None:
+    alice = browser()
+    alice.sign_in(accounts.alice)
+    alice.start("alice", "gpu")
+    with system_log(host) as lines:
+        host.run("unixspawner", "logs", "alice", "--server", "gpu")
+        host.run("unixspawner", "stop", "alice", "gpu")
+        host.run("unixspawner", "drain", "a while")
+        host.run("unixspawner", "drain", "--end")
+        mine = [line for line in lines(TAG) if "service:" not in line]
+    assert mine == [
+        "event=access who=root whom=alice/gpu outcome=ok reason=logs",
+        "event=stop who=root whom=alice/gpu outcome=ok reason=command",
+        "event=drain who=root outcome=ok reason=begun",
+        "event=drain who=root outcome=ok reason=ended",
+    ]
+    (stop,) = [line for line in audit.all() if "event=stop" in line]
+    assert stop.startswith("event=stop who=service:unixspawner-command-")
+
+
 @contextmanager
 def addition(host: Host, text: str) -> Iterator[None]:
     """Settings of an administrator's own, and the service restarted with them."""

@@ -73,6 +73,7 @@ def test_an_idle_server_ends_and_a_used_one_does_not(
         assert set(answers) == {"alice: still here"}
     hub_log.wait_for("Culling server bob (inactive for")
     hub_log.wait_for("Culling server bob/second (inactive for")
+    hub_log.wait_for("Audit: event=cull who=service:idle-culler whom=bob ")
     assert "Culling server alice" not in hub_log.text()
     wait_for("the end of alice's server too", lambda: processes(host, "alice") == [], PATIENCE)
     assert server_tokens(host) == ()

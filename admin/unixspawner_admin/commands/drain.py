@@ -2,7 +2,7 @@
 
 import click
 
-from .. import draining, preflight
+from .. import audit, draining, preflight
 from .. import status as statuses
 from ..terminal import one_line
 
@@ -20,9 +20,11 @@ def drain(message: tuple[str, ...], end: bool) -> None:
     options = statuses.read_options()
     if end:
         was = draining.end(options)
+        audit.record("drain", reason="ended")
         click.echo("New servers start again." if was else "New servers could start all the time.")
         return
     draining.begin(options, " ".join(message))
+    audit.record("drain", reason="begun")
     found = draining.read(options)
     said = one_line(found.message) if found else ""
     click.echo(f"No new servers start from now on. People read: {said}")

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import click
 
-from .. import log_reading, preflight
+from .. import audit, log_reading, preflight
 from .completion import complete_application, complete_person, complete_server
 
 
@@ -47,6 +47,7 @@ def logs(
         path = log_reading.log_path(name, server, application, previous=previous)
     else:
         path = log_reading.newest_path(name, server)
+    audit.record("access", whom=f"{name}/{server}" if server else name, reason="logs")
     read = log_reading.follow if follow else log_reading.last_lines
     with suppress(KeyboardInterrupt):
         for line in read(name, path, lines):

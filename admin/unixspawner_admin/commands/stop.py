@@ -1,8 +1,10 @@
 """`unixspawner stop`."""
 
+from typing import Literal
+
 import click
 
-from .. import preflight, stopping, system
+from .. import audit, preflight, stopping, system
 from .. import status as statuses
 from ..errors import AdminError
 from ..options import Options
@@ -51,5 +53,16 @@ def _ask(targets: Targets) -> None:
 def _stop(options: Options, selection: Selection, targets: Targets) -> None:
     if targets.silence:
         click.echo(f"{targets.silence} It takes back tokens and routes when it runs again.")
-    for sentence in stopping.stop(options, selection, targets):
-        click.echo(one_line(sentence))
+    try:
+        for sentence in stopping.stop(options, selection, targets):
+            click.echo(one_line(sentence))
+    except AdminError:
+        _note(targets, "failed")
+        raise
+    _note(targets, "ok")
+
+
+def _note(targets: Targets, outcome: Literal["ok", "failed"]) -> None:
+    for account, server in targets.all():
+        whom = f"{account}/{server}" if server else account
+        audit.record("stop", whom=whom, outcome=outcome, reason="command")
