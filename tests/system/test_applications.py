@@ -183,7 +183,8 @@ def test_a_file_counts_without_a_restart_and_a_wrong_one_is_refused_with_its_lin
         assert refusal in log_of(host, accounts.alice, "server.log")
         doctor = host.run("unixspawner", "doctor", check=False)
         assert doctor.status == 1
-        assert f"failure {refusal}: correct it; until then it is left out\n" in doctor.out
+        cure = "correct it; until then it is left out"
+        assert f"failure {refusal}\n        cure: {cure}\n" in doctor.out
         assert f"ok      {FOLDER}/good.toml: Lab, starts /usr/bin/python3\n" in doctor.out
         apps.write("lab", bad.replace("port = 1\n", ""))
         wait_for("the corrected one", lambda: ask_now(alice, "alice", "lab/").status_code == 200)

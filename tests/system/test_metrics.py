@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests.system import command, service
-from tests.system.accounts import Accounts
+from tests.system.accounts import Accounts, processes
 from tests.system.database import query
 from tests.system.fixtures import OpenBrowser
-from tests.system.host import Host
+from tests.system.host import Host, wait_for
+from tests.system.live import out_of_the_group
 from tests.system.people import server_of
 
 TOKEN_FILE = "/etc/unixspawner/metrics-token"
@@ -91,6 +92,18 @@ def test_what_happens_is_counted(
     for labels in ('code="wrong-password",step="sign-in"', 'code="draining",step="start"'):
         name = ("unixspawner_refusals_total", labels)
         assert after[name] == before.get(name, 0) + 1
+
+
+def test_who_is_put_out_is_counted_by_the_reason(
+    host: Host, accounts: Accounts, browser: OpenBrowser, token: str
+) -> None:
+    name = ("unixspawner_revocations_total", 'reason="left-group"')
+    before = samples(host, token)[name]
+    browser().sign_in(accounts.alice)
+    with out_of_the_group(host, accounts.alice):
+        wait_for("the figure", lambda: samples(host, token)[name] > before)
+        wait_for("the end", lambda: not processes(host, "alice"))
+    assert samples(host, token)[name] == before + 1
 
 
 def test_a_server_that_a_new_hub_finds_is_an_adoption(
