@@ -305,6 +305,7 @@ def test_they_do_not_outlive_a_server_that_dies(
         began = time.monotonic()
         wait_for("the end of what it started", lambda: not processes_of(host, "alice"))
         assert time.monotonic() - began < 15
+        alice.go("hub/home")
         wait_for("the hub's notice", lambda: not alice.servers("alice"))
         alice.start("alice")
         facts(alice, "alice", "lab/")  # which clears away the directory that was left
