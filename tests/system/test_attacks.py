@@ -133,6 +133,7 @@ def test_what_the_hub_leaves_behind_does_not_hang_a_stop(host: Host) -> None:
     hub = options(host).hub_account
     host.run(INIT, "stop")
     try:
+        host.run("rm", "-f", "/run/unixspawner/proxy.pid")
         host.as_account(hub, "mkfifo", "/run/unixspawner/proxy.pid")
         began = time.monotonic()
         host.run(INIT, "stop", timeout=20)

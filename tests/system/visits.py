@@ -27,8 +27,9 @@ def open_socket(
 ) -> Iterator[ClientConnection]:
     """The demo application's WebSocket behind a server, opened as the person's browser does."""
     parts = urlsplit(host.url)
-    path = f"{parts.path}user/{owner}/{server + '/' if server else ''}echo"
-    address = f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{path}"
+    path = f"user/{owner}/{server + '/' if server else ''}echo"
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    address = f"{scheme}://{parts.netloc}{parts.path}{path}"
     header = {"Cookie": person.cookie_header(path)}
     origin = f"{parts.scheme}://{parts.netloc}"
     with connect(
