@@ -11,6 +11,9 @@ CULLERS = ("idle-culler", "jupyterhub-idle-culler", "cull-idle")
 """Services whose stops are culls in the audit stream."""
 
 
+NOWHERE = "0.0.0.0"  # noqa: S104  what tornado calls the other end of a Unix socket
+
+
 class Asker(NamedTuple):
     """Who asked the hub for something, and from where as the hub knows it."""
 
@@ -24,6 +27,8 @@ def asker(handler: Any) -> Asker:
     if handler is None or handler.current_user is None:
         return Asker()
     user, source = handler.current_user, handler.request.remote_ip
+    if source == NOWHERE:
+        source = ""
     if isinstance(user, orm.Service):
         return Asker(f"service:{user.name}", source, user.name in CULLERS)
     return Asker(str(user.name), source)

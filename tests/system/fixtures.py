@@ -115,10 +115,10 @@ def administrator(host: Host, accounts: Accounts) -> Iterator[Browserless]:
 def nothing_left_behind(
     host: Host, accounts: Accounts, administrator: Browserless
 ) -> Iterator[None]:
-    before = Leftovers.of(host)
+    before = Leftovers.of(host, accounts)
     yield
     clear_away(host, administrator)
-    after = Leftovers.of(host)
+    after = Leftovers.of(host, accounts)
     for name in NAMES:
         end_processes(host, name)  # so that one test's leftovers are not the next one's
     assert after.beyond(before) == []

@@ -9,20 +9,15 @@ from collections import Counter
 from dataclasses import astuple, dataclass
 from typing import Self
 
-from tests.system.accounts import NAMES, processes
+from tests.system.accounts import NAMES, Accounts, processes
 from tests.system.browserless import Browserless
 from tests.system.database import server_tokens
 from tests.system.host import Host, wait_for
 from tests.system.service import RUN
 
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
-OWNERS = tuple(word for name in NAMES for word in ("-o", "-user", name))
 # A server keeps its log there, and may keep it, when the home takes none.
 SPARE_LOGS = ("-not", "-name", "unixspawner-[0-9]*")
-TO_FIND = (
-    *("-maxdepth", "1", "-ignore_readdir_race", "(", "-name", "unixspawner-test.*", *OWNERS, ")"),
-    *SPARE_LOGS,
-)
 
 
 @dataclass(frozen=True)
@@ -35,18 +30,27 @@ class Leftovers:
     temporary_files: tuple[str, ...]
 
     @classmethod
-    def of(cls, host: Host) -> Self:
+    def of(cls, host: Host, accounts: Accounts) -> Self:
         return cls(
             sockets=lines(host.run("find", f"{RUN}/servers", "-mindepth", "1").out),
             processes=tuple(line for name in NAMES for line in processes(host, name)),
             tokens=server_tokens(host),
-            temporary_files=lines(host.run("find", *TEMPORARY, *TO_FIND).out),
+            temporary_files=temporary_files(host, accounts),
         )
 
     def beyond(self, before: Self) -> list[str]:
         """What is here now and was not before; what has gone is not left behind."""
         pairs = zip(astuple(self), astuple(before), strict=True)
         return [each for now, then in pairs for each in (Counter(now) - Counter(then)).elements()]
+
+
+def temporary_files(host: Host, accounts: Accounts) -> tuple[str, ...]:
+    """By number, since a test may have taken a name away."""
+    people = [getattr(accounts, name) for name in NAMES]
+    owners = [word for person in people for word in ("-o", "-uid", str(person.uid))]
+    wanted = ("(", "-name", "unixspawner-test.*", *owners, ")", *SPARE_LOGS)
+    where = ("find", *TEMPORARY, "-maxdepth", "1", "-ignore_readdir_race")
+    return lines(host.run(*where, *wanted).out)
 
 
 def lines(text: str) -> tuple[str, ...]:
