@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import pytest
+from tests.system import parts
 from tests.system.accounts import Account, Accounts, changed, processes, replaced_file
 from tests.system.audit_lines import AuditLines
 from tests.system.fixtures import OpenBrowser
@@ -26,7 +27,7 @@ from tests.system.live import (
 )
 from tests.system.logs import HubLog
 from tests.system.people import is_alive, server_of, servers_of
-from tests.system.service import SUDOERS, options, service_command
+from tests.system.service import RUN, SUDOERS, options, service_command
 from tests.system.sessions import held_sessions
 from tests.system.test_mediator import begin, end
 from tests.system.visits import open_socket, token_of, visit, whoami
@@ -175,9 +176,11 @@ def test_a_server_ends_by_itself_where_sudo_cannot_end_it(
         with removed(host, accounts.alice):
             taken = seconds_until_gone(host, ending, begun)
             print(f"\nwithout sudo: {taken:.1f} s", flush=True)
-            audit.wait_for(
-                "event=stop who=unixspawner whom=alice outcome=failed reason=sudo-refused"
-            )
+            audit.wait_for("event=stop who=unixspawner whom=alice outcome=failed reason=no-account")
+    with parts.replaced(host, parts.HUB):  # else what could not be made sure of is, a minute later
+        parts.signal(host, "TERM", parts.HUB)
+    where = ("find", f"{RUN}/servers", "-name", "*.json")
+    wait_for("the end of the record", lambda: host.run(*where).out == "")
 
 
 def test_whoever_has_the_number_next_is_left_alone(
