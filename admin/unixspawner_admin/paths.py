@@ -20,11 +20,13 @@ COMPLETIONS = {
 
 ETC = Path("/etc/unixspawner")
 OPTIONS = ETC / "install.toml"
+LIMITS = ETC / "limits.toml"
 HUB_CONFIG = ETC / "jupyterhub_config.py"
 ADDITIONS = ETC / "jupyterhub_config.d"
 TEMPLATES = ETC / "templates"
 APPLICATIONS = ETC / "apps.d"
 METRICS_TOKEN = ETC / "metrics-token"
+SESSION_LIMITS = LIBEXEC / "session-limits"
 SUDOERS = Path("/etc/sudoers.d/unixspawner")
 PAM = Path("/etc/pam.d")
 

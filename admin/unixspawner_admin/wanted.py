@@ -49,6 +49,7 @@ def programs(context: Context) -> list[WantedFile]:
     wanted = [
         WantedFile(paths.LIBEXEC / "mediator", zipapps.mediator(mediator), 0o755),
         WantedFile(paths.LIBEXEC / "authenticate", zipapps.authenticate(mediator, pamela), 0o755),
+        WantedFile(paths.LIBEXEC / "session-limits", zipapps.session_limits(mediator), 0o755),
         _template(context, "config/libexec/command", paths.COMMAND, mode=0o755),
     ]
     for name in _launchers(context):
@@ -90,6 +91,7 @@ def configuration(context: Context) -> list[WantedFile]:
         _plain(context, "config/jupyterhub_config.py", paths.HUB_CONFIG),
         *_pages(context),
         _template(context, "config/mediator.toml", paths.ETC / "mediator.toml", editable=True),
+        _plain(context, "config/limits.toml", paths.LIMITS),
         *_pam(context),
         *_service_files(context),
     ]

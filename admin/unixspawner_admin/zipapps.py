@@ -1,4 +1,4 @@
-"""Builds the two privileged programs: single files, the same bytes each time. Pure.
+"""Builds the privileged programs: single files, the same bytes each time. Pure.
 
 Each module is there as source, for whoever reads it, and compiled, so that it loads fast. A Python
 of another version passes over the compiled form.
@@ -16,18 +16,38 @@ PACKAGE = "unixspawner_mediator"
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can express
 _UNCHECKED_HASH = 1  # PEP 552: compiled for exactly this source, do not look at times
 # What only `authenticate` has: password checks, and whatever looks at hashes or loads libraries.
-_NOT_IN_MEDIATOR = ("authenticate", "each_service", "examine", "name_service", "shadow")
+_CHECKING = ("authenticate", "each_service", "examine", "name_service", "shadow")
+# What only `session-limits` has: it is the one that changes something as root.
+_LIMITING = ("session_limits", "slices")
+# What it has besides: whatever looks up an account and reads root's settings.
+_LOOKING_UP = (
+    "__init__",
+    "config",
+    "errors",
+    "limits",
+    "policy",
+    "protocol",
+    "sentences",
+    "system",
+)
 _MARSHAL_WITHOUT_REFERENCES = 2  # later formats depend on reference counts, hence on chance
 
 
 def mediator(source: Path) -> bytes:
     """The verbs start and stop. It never loads the password checks."""
-    modules = [path for path in _modules(source) if path.stem not in _NOT_IN_MEDIATOR]
+    modules = [path for path in _modules(source) if path.stem not in (*_CHECKING, *_LIMITING)]
     return _build(modules, "__main__", [])
 
 
 def authenticate(source: Path, pamela: tuple[str, bytes]) -> bytes:
-    return _build(_modules(source), "authenticate", [pamela])
+    modules = [path for path in _modules(source) if path.stem not in _LIMITING]
+    return _build(modules, "authenticate", [pamela])
+
+
+def session_limits(source: Path) -> bytes:
+    """It can start, stop and check nothing."""
+    modules = [path for path in _modules(source) if path.stem in (*_LIMITING, *_LOOKING_UP)]
+    return _build(modules, "session_limits", [])
 
 
 def _modules(source: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """`mediator start`: run by sudo as the person; checks everything again, then becomes the server."""
 
+import math
 import os
 import stat
 import syslog
@@ -7,7 +8,7 @@ from typing import NoReturn
 
 from . import config as configuration
 from . import home, policy, system
-from .config import Config
+from .config import Config, ConfigError
 from .errors import Refusal, broken_request
 from .policy import Account
 from .protocol import Starting, StartRequest, decode_request, encode
@@ -86,6 +87,7 @@ def _become_server(
     log, code, message = home.prepare(account, request.server_name)
     if code:
         environment["UNIXSPAWNER_TROUBLE"] = message
+    _limit_tasks(account)
     system.become_session_leader()
     line = f"start user={account.name} server={request.server_name!r} accepted {code}"
     system.log(syslog.LOG_NOTICE, line.rstrip())
@@ -94,3 +96,21 @@ def _become_server(
         system.become_program(config.command, environment, listener, log)
     except OSError as error:
         raise _program_missing(config.command[0], error) from None
+
+
+def _limit_tasks(account: Account) -> None:
+    """Of limits.toml, where the person's slice does not: the one limit that an account can keep.
+
+    A file that cannot be used keeps nobody out, as in `session-limits`.
+    """
+    if system.own_slice_counts_tasks():
+        return
+    from . import limits  # not needed on most machines
+
+    try:
+        tasks = limits.limits_for(limits.read(), account.name, account.groups).tasks
+    except ConfigError as error:
+        system.log(syslog.LOG_ERR, f"start user={account.name} limits are not set: {error}")
+        return
+    if tasks is not None and tasks < math.inf:
+        system.limit_own_tasks(int(tasks))

@@ -10,6 +10,7 @@ import grp
 import math
 import os
 import pwd
+import resource
 import select
 import signal
 import socket
@@ -208,6 +209,27 @@ def _fork_twice(work: Callable[[], bytes], writer: int, patience: float) -> bool
         status = 0
     finally:
         os._exit(status)
+
+
+def own_slice_counts_tasks() -> bool:
+    """Whether systemd keeps all of this account together and the kernel counts its processes there.
+
+    Not without control groups of version 2, nor where the session was opened without pam_systemd.
+    """
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
+            is_in_slice = f"/user-{os.getuid()}.slice/" in file.read()
+        with open("/sys/fs/cgroup/cgroup.controllers", encoding="ascii") as file:
+            return is_in_slice and "pids" in file.read().split()
+    except OSError:
+        return False
+
+
+def limit_own_tasks(tasks: int) -> None:
+    """Processes and threads of the account, wherever they are, as RLIMIT_NPROC has it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    if hard == resource.RLIM_INFINITY or tasks < hard:
+        resource.setrlimit(resource.RLIMIT_NPROC, (tasks, tasks))
 
 
 def become_session_leader() -> None:

@@ -27,11 +27,11 @@ def check(options: Options) -> Iterator[Finding]:
 
 
 def _expected(hub: str) -> Iterator[tuple[Path, str, int]]:
-    for name in ("mediator", "authenticate", "hub", "server"):
+    for name in ("mediator", "authenticate", "session-limits", "hub", "server"):
         yield paths.LIBEXEC / name, "root", 0o755
     yield paths.COMMAND, "root", 0o755
     yield paths.SUDOERS, "root", 0o440
-    for path in (paths.OPTIONS, paths.ETC / "mediator.toml", paths.HUB_CONFIG):
+    for path in (paths.OPTIONS, paths.ETC / "mediator.toml", paths.LIMITS, paths.HUB_CONFIG):
         yield path, "root", 0o644
     yield paths.STATE, hub, 0o700
     for path in (paths.DATABASE, paths.COOKIE_SECRET, paths.ADMIN_TOKEN):

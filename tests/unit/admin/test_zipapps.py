@@ -28,6 +28,7 @@ def test_the_mediator_cannot_check_passwords(tmp_path: Path) -> None:
     assert modules == {
         *("__init__.py", "__main__.py", "config.py", "errors.py", "home.py", "paths.py"),
         *(
+            "limits.py",
             "policy.py",
             "processes.py",
             "protocol.py",
@@ -44,6 +45,23 @@ def test_authenticate_carries_pamela(tmp_path: Path) -> None:
     found = names(tmp_path, zipapps.authenticate(SOURCE, ("pamela.py", b"")))
     programs = {f"unixspawner_mediator/{name}.py" for name in ("authenticate", "examine", "shadow")}
     assert {"pamela.py", *programs} <= found
+
+
+def test_session_limits_can_start_stop_and_check_nothing(tmp_path: Path) -> None:
+    found = names(tmp_path, zipapps.session_limits(SOURCE))
+    modules = {name.rpartition("/")[2] for name in found if name.endswith(".py")}
+    assert modules == {
+        *("__init__.py", "__main__.py", "config.py", "errors.py", "limits.py", "policy.py"),
+        *("protocol.py", "sentences.py", "session_limits.py", "slices.py", "system.py"),
+    }
+
+
+def test_session_limits_loads_from_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "session-limits"
+    path.write_bytes(zipapps.session_limits(SOURCE))
+    command = ["/usr/bin/python3", "-IS", str(path)]
+    result = subprocess.run(command, env={"PAM_USER": "root"}, capture_output=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
 def test_it_runs_isolated_and_names_the_system_s_python(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""`session-limits`: run by pam_exec as root when a session begins; puts the person's limits on.
+
+Its only input is the account's name, in PAM_USER; everything else is looked up. It never fails a
+login: what cannot be set is said in the system's log and by `unixspawner doctor`, and the session
+goes on with the limits of before (docs/adr/0022).
+"""
+
+import os
+import sys
+import syslog
+
+from . import config, limits, slices, system
+from .config import ConfigError
+from .limits import Limits
+from .policy import Account
+from .slices import SliceError
+
+
+def main() -> int:
+    """0 in any case: who may log in is decided elsewhere."""
+    system.open_system_log("session-limits")
+    name = os.environ.get("PAM_USER", "")
+    try:
+        _limit(name)
+    except (ConfigError, SliceError) as error:
+        _complain(name, str(error))
+    except Exception as error:  # the boundary: nothing that goes wrong here keeps anybody out
+        _complain(name, f"fault {type(error).__name__}: {error}")
+    return 0
+
+
+def _limit(name: str) -> None:
+    """Look up, decide, set."""
+    if os.geteuid() != 0:
+        raise SliceError("this must be run by root: in the PAM stack the word seteuid is missing")
+    account = system.account_of(name)
+    if account is None or account.uid < config.read().min_uid:
+        return  # root and the services have no limits of ours
+    file = limits.read()
+    if (
+        slices.systemd_runs() and not file.is_empty
+    ):  # else the machine's own settings are nobody's business
+        _set(account, limits.limits_for(file, account.name, account.groups))
+
+
+def _set(account: Account, wanted: Limits) -> None:
+    properties = limits.properties(wanted)
+    slices.set_limits(account.uid, properties)
+    words = " ".join(f"{key}={value}" for key, value in sorted(properties.items()))
+    system.log(syslog.LOG_INFO, f"user={account.name} {words or 'nothing'}")
+
+
+def _complain(name: str, reason: str) -> None:
+    system.log(syslog.LOG_ERR, f"user={name} limits are not set: {reason}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""limits.toml: exact names and values, and which of several sections counts."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unixspawner_mediator import limits
+from unixspawner_mediator.config import ConfigError
+from unixspawner_mediator.limits import Limits
+
+GIB = 2**30
+FILE: dict[str, Any] = {
+    "default": {"memory": "1G", "cpu": 2, "tasks": 500, "io_weight": 100},
+    "group": {
+        "students": {"memory": "512M", "cpu": 0.5},
+        "staff": {"memory": "8G", "tasks": "infinity"},
+    },
+    "user": {"mallory": {"memory": "64M", "tasks": 32}},
+}
+
+
+def found(name: str, *groups: str) -> Limits:
+    return limits.limits_for(limits.parse(FILE), name, groups)
+
+
+def test_the_default_is_for_everybody() -> None:
+    assert found("alice") == Limits(GIB, 2.0, 500, 100)
+    assert found("alice", "wheel") == found("alice")
+
+
+def test_a_group_counts_before_the_default_also_when_it_gives_less() -> None:
+    assert found("alice", "students") == Limits(GIB / 2, 0.5, 500, 100)
+
+
+def test_of_several_groups_the_most_generous_counts_key_by_key() -> None:
+    assert found("alice", "students", "staff") == Limits(8 * GIB, 0.5, math.inf, 100)
+    assert found("alice", "staff", "students") == found("alice", "students", "staff")
+
+
+def test_a_persons_own_section_counts_before_all_also_when_it_gives_less() -> None:
+    assert found("mallory", "staff") == Limits(64 * 2**20, 2.0, 32, 100)
+
+
+def test_an_empty_file_says_nothing() -> None:
+    for table in ({}, {"default": {}}, {"group": {"students": {}}, "user": {}}):
+        file = limits.parse(table)
+        assert file.is_empty
+        assert limits.limits_for(file, "alice", ["students"]) == Limits()
+        assert limits.properties(Limits()) == {}
+    assert not limits.parse(FILE).is_empty
+
+
+def test_the_words_of_systemd() -> None:
+    assert limits.properties(Limits(GIB, 1.5, 500, 50)) == {
+        "MemoryMax": "1073741824",
+        "CPUQuota": "150%",
+        "TasksMax": "500",
+        "IOWeight": "50",
+    }
+    unlimited = Limits(math.inf, math.inf, math.inf)
+    assert limits.properties(unlimited) == {
+        "MemoryMax": "infinity",
+        "CPUQuota": "",
+        "TasksMax": "infinity",
+    }
+    assert set(limits.properties(Limits(1, 1, 1, 1))) == set(limits.PROPERTIES)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"defaults": {}}, "limits.toml has unknown sections: ['defaults']"),
+        ({"memory": "1G"}, "limits.toml has unknown sections: ['memory']"),
+        ({"default": []}, "limits.toml: [default] must be a section"),
+        ({"group": "x"}, "limits.toml: group must be sections such as [group.NAME]"),
+        ({"group": {"memory": "1G"}}, "limits.toml: [group.memory] must be a section"),
+        ({"user": {"a": {"ram": 1}}}, "limits.toml: [user.a] has unknown keys: ['ram']"),
+    ],
+)
+def test_what_is_unknown_is_refused(table: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        limits.parse(table)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("memory", v) for v in (1, 1.5, True, "", "4", "4g", "-4G", "0G", "63M", "4 G", "4G\n")],
+        *[("memory", v) for v in ("1234567G", "٤G", "50%", "Infinity", ["4G"], "4K")],
+        *[("cpu", v) for v in (0, -1, True, "2", "", math.inf, math.nan, 0.01, 5000, [])],
+        *[("tasks", v) for v in (0, 31, 1.5, True, "100", "inf", 2**23, None)],
+        *[("io_weight", v) for v in (0, 10001, 1.5, True, "100", "infinity", -1)],
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"\[default\] {key} must be "):
+        limits.parse({"default": {key: value}})
+
+
+def test_the_file_that_is_installed_can_be_read_and_says_nothing(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "config/limits.toml").read_text("utf-8")
+    assert limits.read(written(tmp_path, text)).is_empty
+    # and says something once its hashes are taken away
+    lines = [
+        line[1:] if line.startswith("#") and line[1:2] != " " else line
+        for line in text.splitlines()
+    ]
+    assert not limits.read(written(tmp_path, "\n".join(lines))).is_empty
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "limits.toml"
+    path.write_text(text)
+    path.chmod(0o644)
+    if os.getuid() != 0:
+        pytest.skip("a file of root's takes root")
+    return str(path)
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_file_that_others_may_write_is_not_read(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text("")
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match="must belong to root"):
+        limits.read(str(path))
+
+
+def test_a_missing_file_says_nothing(tmp_path: Path) -> None:
+    assert limits.read(str(tmp_path / "limits.toml")).is_empty
+
+
+@pytest.mark.parametrize("text", ["[default", "a = 1\na = 2", "x = " + "[" * 5000, "\udc80"])
+def test_what_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
+    path = Path(written(tmp_path, ""))
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        limits.read(str(path))
