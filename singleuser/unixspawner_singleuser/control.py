@@ -120,6 +120,8 @@ class Control:
         runner = self._on_demand.known(application.name)
         failure = runner.failure if runner is not None else ""
         pieces = [alert(failure) if failure else paragraph(_STATES[tile.state])]
+        if runner is not None and runner.last_end and not failure:
+            pieces.append(alert(f"{application.title} {runner.last_end}."))
         if tile.outdated:
             pieces.append(paragraph("Its settings have changed; a restart takes the new ones."))
         title = f"Log of {application.title}"

@@ -17,6 +17,7 @@ from .filesystem import FileSystem, Space
 from .frames import frame_of
 from .limits import Limit, current_limits, size
 from .markup import Child, Html, element, join
+from .memory import MemoryEnds
 from .menu import Menu, Tile
 from .pages import document, fact_list
 from .settings import Settings
@@ -39,6 +40,8 @@ class Home:
     limits: Sequence[Limit]
     announced: Sequence[Limit]
     trouble: str = ""  # what was wrong with the account when the server started
+    memory_ends: int = 0  # processes that the kernel has ended since then for want of memory
+    memory_reason: str = ""
 
 
 class HomePage:
@@ -50,6 +53,7 @@ class HomePage:
         self._menu = menu
         self._filesystem = filesystem
         self._began = datetime.now(UTC)
+        self._memory = MemoryEnds()
 
     async def render(self, visitor: str, token: str) -> bytes:
         """For somebody with this label, whose session has this _xsrf token."""
@@ -71,6 +75,8 @@ class HomePage:
             limits=await asyncio.to_thread(current_limits),
             announced=announced_limits(settings),
             trouble=settings.trouble,
+            memory_ends=self._memory.count,
+            memory_reason=self._memory.reason,
         )
 
     async def _space(self, path: str) -> Space | str:
@@ -111,6 +117,7 @@ def content(home: Home, log_url: str, token: str) -> list[Html | None]:
     return [
         element("h1", title(home)),
         _trouble(home),
+        _memory_ran_out(home),
         _visiting(home),
         _applications(home, token),
         element(
@@ -128,6 +135,16 @@ def _trouble(home: Home) -> Html | None:
     if not home.trouble:
         return None
     return element("p", home.trouble, class_="alert alert-danger", role="status", id="trouble")
+
+
+def _memory_ran_out(home: Home) -> Html | None:
+    """What ends without having been asked to, and without a word of its own."""
+    if not home.memory_ends:
+        return None
+    many = f"{home.memory_ends} of your processes were"
+    ended = "One of your processes was" if home.memory_ends == 1 else many
+    says = f"{ended} ended since this server began, because {home.memory_reason}."
+    return element("p", says, class_="alert alert-warning", role="status", id="memory")
 
 
 def _visiting(home: Home) -> Html | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 PROC = Path("/proc")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
+USUAL_WEIGHT = "100"
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -32,6 +33,7 @@ def current_limits(proc: Path = PROC, groups: Path = CONTROL_GROUPS) -> tuple[Li
         _counted("Memory", levels, "memory", size),
         _processors(levels),
         _counted("Processes and threads", levels, "pids", str),
+        _disk_share(levels),
     ]
     return (*(limit for limit in together if limit is not None), *resource_limits())
 
@@ -100,6 +102,16 @@ def _share(level: Path) -> Iterator[float]:
     quota, _, period = (_read(level / "cpu.max") or "").partition(" ")
     if quota.isdecimal() and period.strip().isdecimal() and int(period) > 0:
         yield int(quota) / int(period)
+
+
+def _disk_share(levels: tuple[Path, ...]) -> Limit | None:
+    """Of the outermost group that differs: what it gets is shared out below it."""
+    for level in reversed(levels):
+        words, _, _ = (_read(level / "io.weight") or "").partition("\n")  # disk by disk below
+        weight = words.removeprefix("default ")
+        if weight.isdecimal() and weight != USUAL_WEIGHT:
+            return Limit("Share of a busy disk", f"{weight}, where {USUAL_WEIGHT} is usual")
+    return None
 
 
 def _number(path: Path) -> int | None:

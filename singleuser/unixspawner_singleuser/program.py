@@ -24,6 +24,7 @@ from .application_logs import Log, log_path, open_log, open_spare_log
 from .catalogue import Application, Command, Upstream
 from .errors import StartFailedError
 from .login_shell import command_line
+from .memory import MemoryEnds
 from .orphans import Orphans
 from .patience import in_thread, in_time
 from .placeholders import filled
@@ -38,6 +39,7 @@ LAST_BREATH = 0.5  # seconds from the loss of its socket to its end
 # An interactive shell takes no notice of TERM, and has nothing to tidy up.
 SHELL_PATIENCE = 0.5
 MAX_REPORT = 16 * 1024
+KILLED_BELOW_A_SHELL = 128 + signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Program:
         self._report = -1
         self._runs = False  # the shell has stepped aside
         self._complaint = ""  # of the starter
+        self._memory = MemoryEnds()
         # The application, at the place where this run of it listens.
         self.placed = replace(application, upstream=Upstream(socket_path=self._socket))
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -252,7 +255,7 @@ class Program:
         except ChildProcessError:
             result = None
         if not self.ended.done():
-            self.ended.set_result(_in_words(result))
+            self.ended.set_result(_in_words(result, self._memory))
 
     def _reap(self) -> None:
         try:
@@ -287,9 +290,11 @@ class Program:
         )
 
 
-def _in_words(result: os.waitid_result | None) -> str:
+def _in_words(result: os.waitid_result | None, memory: MemoryEnds) -> str:
     if result is None:
         return "ended"
+    if result.si_status in (signal.SIGKILL, KILLED_BELOW_A_SHELL) and memory.count:
+        return f"was ended because {memory.reason}"
     if result.si_code == os.CLD_EXITED:
         return f"ended with exit status {result.si_status}"
     try:

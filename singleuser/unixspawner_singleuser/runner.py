@@ -39,6 +39,7 @@ class Runner:
         self._serving: Program | None = None
         self.program: Program | None = None  # the last one, also when it failed or has ended
         self.failure = ""
+        self.last_end = ""  # of the last run, when nobody wanted it: "ended with …"
 
     @property
     def state(self) -> State:
@@ -121,6 +122,7 @@ class Runner:
         if self.program is not None:
             await self.program.close()
         self.program = program = self._make(application)
+        self.last_end = ""
         try:
             await program.start()
         except StartFailedError as error:
@@ -145,7 +147,8 @@ class Runner:
         if self._ending is not None or self._serving is None or self._is_closing:
             return  # that is what was wanted
         application, now = self._serving.application, time.monotonic()
-        log.warning("%s %s.", application.name, how.result())
+        self.last_end = how.result()
+        log.warning("%s %s.", application.name, self.last_end)
         if now - self._ready_since < SHORT_LIFE:
             self._early_ends.append(now)
         if len(self._early_ends) == MANY_ENDS and now - self._early_ends[0] < RECENTLY:

@@ -206,6 +206,11 @@ class TestStart:
         assert environment["UNIXSPAWNER_APPLICATION"].startswith("two:")
         assert "TERM" not in environment
 
+    async def test_it_gives_way_to_the_gateway_when_memory_runs_out(self, alice: Browser) -> None:
+        pid = (await facts(alice, f"{APPS}two/"))["pid"]
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "200\n"
+        assert int(Path("/proc/self/oom_score_adj").read_text()) < 200
+
     async def test_no_secret_is_in_its_environment_or_its_words(self, alice: Browser) -> None:
         pid = (await facts(alice, f"{APPS}one/"))["pid"]
         for name in ("environ", "cmdline"):
@@ -391,6 +396,16 @@ class TestControl:
         assert "It writes &lt;b&gt;into&lt;/b&gt; its log.\n" in page
         assert "job control" not in page
         assert f'action="{APPS}-/one/stop?_xsrf={alice.cookies["_xsrf"]}"' in page
+
+    async def test_an_end_that_nobody_wanted_is_told_until_the_next_start(
+        self, alice: Browser
+    ) -> None:
+        pid = (await facts(alice, f"{APPS}one/"))["pid"]
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: not is_alive(pid))
+        assert "One was ended by SIGKILL." in await (await alice.get(f"{APPS}-/one/log")).text()
+        await facts(alice, f"{APPS}one/")
+        assert "SIGKILL" not in await (await alice.get(f"{APPS}-/one/log")).text()
 
     async def test_the_servers_own_log_is_a_page(self, alice: Browser) -> None:
         response = await alice.get(f"{APPS}-/log")

@@ -179,6 +179,14 @@ def test_limits_are_told_and_told_apart_from_announcements() -> None:
     assert "None but those of the machine itself." in told(home(limits=()))
 
 
+def test_what_the_kernel_has_ended_is_told() -> None:
+    reason = "the 2 GiB of memory that you may use were used up"
+    assert 'id="memory"' not in told(home(memory_reason=reason))
+    one = told(home(memory_ends=1, memory_reason=reason))
+    assert f"One of your processes was ended since this server began, because {reason}." in one
+    assert "3 of your processes were ended" in told(home(memory_ends=3, memory_reason=reason))
+
+
 def test_a_named_server_says_its_name_and_since_when_it_runs() -> None:
     page = told(home(server_name="work"))
     assert "<dt>Server</dt><dd>work</dd>" in page

@@ -55,6 +55,26 @@ def test_the_narrowest_group_on_the_way_up_counts(tree: Tree) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("server", "account", "shown"),
+    [
+        ("default 100", "default 50", ["50, where 100 is usual"]),
+        ("default 700", "default 100", ["700, where 100 is usual"]),
+        ("default 100", "default 100\n8:16 300", []),
+        ("nonsense", "default", []),
+    ],
+)
+def test_the_share_of_a_busy_disk_is_told_when_it_differs(
+    tree: Tree, server: str, account: str, shown: list[str]
+) -> None:
+    found = tree(
+        "0::/alice/server\n",
+        alice__server__io_weight=f"{server}\n",
+        alice__io_weight=f"{account}\n",
+    )
+    assert found == tuple(Limit("Share of a busy disk", text) for text in shown)
+
+
 def test_a_sibling_is_not_asked(tree: Tree) -> None:
     assert tree("0::/alice\n", bob__memory_max="1\n") == ()
 
