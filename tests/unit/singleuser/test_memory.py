@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from unixspawner_singleuser import memory
 from unixspawner_singleuser.memory import MemoryEnds
 from unixspawner_singleuser.program import _in_words
 
@@ -87,7 +86,3 @@ def test_an_application_that_ended_so_says_why(
     assert _in_words(ended(os.CLD_KILLED, signal.SIGKILL), ends) == "was ended by SIGKILL"
     kernel(memory_events=events(1))
     assert _in_words(ended(code, status), ends) == shown
-
-
-def test_the_folders_are_the_kernels() -> None:
-    assert (str(memory.PROC), str(memory.CONTROL_GROUPS)) == ("/proc", "/sys/fs/cgroup")
