@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from . import draining, hub_api, running, services
+from . import bounds, draining, hub_api, running, services
+from .bounds import Bounds
 from .draining import Draining
 from .errors import AdminError
 from .hub_api import HubServer
@@ -34,6 +35,7 @@ class Row:
     processes: int
     applications: tuple[str, ...]
     last_activity: datetime | None
+    bounds: Bounds = bounds.NONE  # of all that the person runs
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def _row(
         processes=len(server.processes),
         applications=tuple(server.applications),
         last_activity=of_hub.last_activity if of_hub else None,
+        bounds=bounds.bounds_of(server.processes[0].uid),
     )
 
 

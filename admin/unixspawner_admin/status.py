@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from . import options, paths, services, system, wording
+from .bounds import Bounds
 from .errors import AdminError
 from .overview import NOT_ANSWERING, NOT_THE_HUBS, RUNNING, RUNS, Overview, Row
 from .tables import Column, layout
@@ -18,8 +19,10 @@ _COLUMNS = (
     Column("CPU", to_the_right=True),
     Column("PROCS", to_the_right=True),
     Column("USED", to_the_right=True),
+    Column("MAY USE"),
     Column("APPLICATIONS", least=6),
 )
+_BOUNDS = 7  # the column of what people may use, left out where there are no limits
 _KINDS = {
     "PSS": "Memory is PSS (what processes share is divided among them).",
     "RSS": "Memory is RSS (what processes share is counted for each).",
@@ -57,9 +60,17 @@ def lines(found: Overview, width: int | None, now: datetime) -> Iterator[str]:
         yield "No servers of people are running."
         return
     yield ""
-    yield from layout(_COLUMNS, [_cells(row, now) for row in found.rows], width)
+    yield from _table(found, width, now)
     yield ""
     yield from _summary(found)
+
+
+def _table(found: Overview, width: int | None, now: datetime) -> list[str]:
+    columns, cells = list(_COLUMNS), [_cells(row, now) for row in found.rows]
+    if not any(row[_BOUNDS] for row in cells):
+        columns.pop(_BOUNDS)
+        cells = [row[:_BOUNDS] + row[_BOUNDS + 1 :] for row in cells]
+    return layout(columns, cells, width)
 
 
 def _service(found: Overview) -> str:
@@ -80,8 +91,16 @@ def _cells(row: Row, now: datetime) -> list[str]:
         wording.percent(row.cpu),
         str(row.processes),
         wording.ago(row.last_activity, now),
+        _bounds(row.bounds),
         ", ".join(row.applications),
     ]
+
+
+def _bounds(found: Bounds) -> str:
+    """How many processes is a limit that every machine has."""
+    memory = wording.octets(found.memory) if found.memory is not None else ""
+    cpu = f"{found.cpu:g} CPU" if found.cpu is not None else ""
+    return ", ".join(filter(None, (memory, cpu)))
 
 
 def _summary(found: Overview) -> Iterator[str]:

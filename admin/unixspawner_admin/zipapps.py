@@ -21,14 +21,8 @@ _CHECKING = ("authenticate", "each_service", "examine", "name_service", "shadow"
 _LIMITING = ("session_limits", "slices")
 # What it has besides: whatever looks up an account and reads root's settings.
 _LOOKING_UP = (
-    "__init__",
-    "config",
-    "errors",
-    "limits",
-    "policy",
-    "protocol",
-    "sentences",
-    "system",
+    *("__init__", "config", "errors", "limits", "paths"),
+    *("policy", "protocol", "sentences", "system"),
 )
 _MARSHAL_WITHOUT_REFERENCES = 2  # later formats depend on reference counts, hence on chance
 

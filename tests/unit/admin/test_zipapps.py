@@ -51,8 +51,15 @@ def test_session_limits_can_start_stop_and_check_nothing(tmp_path: Path) -> None
     found = names(tmp_path, zipapps.session_limits(SOURCE))
     modules = {name.rpartition("/")[2] for name in found if name.endswith(".py")}
     assert modules == {
-        *("__init__.py", "__main__.py", "config.py", "errors.py", "limits.py", "policy.py"),
-        *("protocol.py", "sentences.py", "session_limits.py", "slices.py", "system.py"),
+        *("__init__.py", "__main__.py", "config.py", "errors.py", "limits.py", "paths.py"),
+        *(
+            "policy.py",
+            "protocol.py",
+            "sentences.py",
+            "session_limits.py",
+            "slices.py",
+            "system.py",
+        ),
     }
 
 
