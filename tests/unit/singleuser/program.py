@@ -85,6 +85,8 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         said = children(int(query["children"]))
     if "redirect" in query:
         extra = f"Location: {query['redirect']}\r\nSet-Cookie: a=1; Path=/\r\n"
+    if "allocate" in query:
+        said = len(bytearray(b"\1") * (int(query["allocate"]) * 2**20))
     if "wait" in query:
         await asyncio.Event().wait()
     body = json.dumps(said).encode()

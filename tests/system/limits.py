@@ -1,0 +1,68 @@
+"""limits.toml for a while, and what has come of it. Run by pytest as root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.system.accounts import Account, Accounts, replaced_file
+from tests.system.host import Host
+from tests.system.service import has_systemd
+
+LIMITS = "/etc/unixspawner/limits.toml"
+PROGRAM = "/usr/local/libexec/unixspawner/session-limits"
+LINE = f"session optional pam_exec.so quiet seteuid type=open_session {PROGRAM}"
+SSHD = "/etc/pam.d/sshd"
+_NAMES = ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
+WITHOUT_SYSTEMD = "without systemd nobody has a slice"
+NOT_ENFORCED = "this kernel keeps no limits of memory by control group: seen in the virtual machine"
+
+
+@contextmanager
+def limits_file(host: Host, accounts: Accounts, text: str) -> Iterator[None]:
+    """What was set meanwhile is taken back, as a reboot would."""
+    with replaced_file(host, LIMITS, text):
+        try:
+            yield
+        finally:
+            if has_systemd(host):
+                for account in accounts:
+                    folder = f"/run/systemd/system.control/{slice_of(account)}.d"
+                    host.run("rm", "-rf", folder)
+                host.run("systemctl", "daemon-reload")
+
+
+def slice_of(account: Account) -> str:
+    return f"user-{account.uid}.slice"
+
+
+def properties(host: Host, account: Account) -> dict[str, str]:
+    """What systemd holds everything of the account to."""
+    words = [word for name in _NAMES for word in ("-p", name)]
+    lines = host.run("systemctl", "show", slice_of(account), *words).out.splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def enforces_memory(host: Host) -> bool:
+    path = "/sys/fs/cgroup/cgroup.controllers"
+    return has_systemd(host) and "memory" in host.run("cat", path, check=False).out.split()
+
+
+@contextmanager
+def limits_for_ssh(host: Host) -> Iterator[None]:
+    """The line of docs/administrators.md in sshd's stack, if it is not there already."""
+    text = host.run("cat", SSHD).out
+    lines = [line for line in text.splitlines() if PROGRAM not in line]
+    with replaced_file(host, SSHD, "\n".join([LINE, *lines, ""])):
+        yield
+
+
+def log_of(host: Host, account: Account, since: str) -> list[str]:
+    """What session-limits has said about an account since a moment that `now` gave."""
+    command = ("journalctl", "-q", "-o", "cat", "-t", "unixspawner-session-limits")
+    said = host.run(*command, "--since", since).out.splitlines()
+    return [line for line in said if f"user={account.name} " in line]
+
+
+def now(host: Host) -> str:
+    return host.run("date", "+%Y-%m-%d %H:%M:%S").out.strip()
