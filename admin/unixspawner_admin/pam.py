@@ -18,8 +18,17 @@ def stacks(folder: Path = _PAM) -> Mapping[str, str]:
 
 def makes_homes(folder: Path = _PAM) -> bool:
     """Whether the machine's own session stack makes missing home directories already."""
+    return _session_has("pam_mkhomedir", folder)
+
+
+def makes_slices(folder: Path = _PAM) -> bool:
+    """Whether each session gets a control group of its own, in the slice of its person."""
+    return _session_has("pam_systemd", folder)
+
+
+def _session_has(module: str, folder: Path) -> bool:
     path = folder / stacks(folder)["pam_session"]
     if not path.exists():
         return False
     lines = path.read_text("utf-8", errors="replace").splitlines()
-    return any("pam_mkhomedir" in line for line in lines if not line.lstrip().startswith("#"))
+    return any(module in line for line in lines if not line.lstrip().startswith("#"))

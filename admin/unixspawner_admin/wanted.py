@@ -200,4 +200,5 @@ def _conditions(context: Context) -> Mapping[str, bool]:
         "mkhomedir": context.options.mkhomedir and not pam.makes_homes(),
         "shadow": accounts.has_shadow_group(),
         "classic-sudo": not sudo.is_sudo_rs(),
+        "own-slices": pam.makes_slices() and not sudo.is_sudo_rs(),
     }

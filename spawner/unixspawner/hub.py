@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from jupyterhub.app import JupyterHub
+from jupyterhub.log import CoroutineLogFormatter
 from traitlets import Integer, Unicode
 
-from . import culling, tidying
+from . import culling, service_manager, tidying
 from .proxy import ProxyError, UnixProxy
 from .spawner import UnixSpawner
 
@@ -34,6 +35,15 @@ class UnixHub(JupyterHub):
         config=True,
         help="Held by the hub that runs, so that there are never two.",
     )
+
+    # Of the stream that the journal reads, so that `journalctl -p warning` works.
+    _log_formatter_cls = service_manager.log_formatter()
+
+    def init_logging(self) -> None:
+        """Files of `extra_log_file` are no journal."""
+        self.log.debug("The log is set up")  # which was with the formatter above
+        self._log_formatter_cls = CoroutineLogFormatter
+        super().init_logging()
 
     def init_db(self) -> None:
         """The first that is written to, and must not be written to by two."""
@@ -73,9 +83,12 @@ class UnixHub(JupyterHub):
             self.log.critical("%s", error)
             self.exit(1)
         await super().start()
+        service_manager.notify("READY=1", f"STATUS=Serving at {self.proxy.public_url}")
+        self._well = asyncio.create_task(service_manager.keep_saying_so())
 
     async def cleanup(self) -> None:
         """Servers and proxy go on."""
+        service_manager.notify("STOPPING=1")
         await super().cleanup()
         self._remove_stale_socket()
 
