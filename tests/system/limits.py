@@ -13,6 +13,7 @@ LIMITS = "/etc/unixspawner/limits.toml"
 PROGRAM = "/usr/local/libexec/unixspawner/session-limits"
 LINE = f"session optional pam_exec.so quiet seteuid type=open_session {PROGRAM}"
 SSHD = "/etc/pam.d/sshd"
+SSHD_COMMAND = f"sed -i '1i {LINE}' {SSHD}"  # of docs/administrators.md
 _NAMES = ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
 WITHOUT_SYSTEMD = "without systemd nobody has a slice"
 NOT_ENFORCED = "this kernel keeps no limits of memory by control group: seen in the virtual machine"
@@ -50,10 +51,11 @@ def enforces_memory(host: Host) -> bool:
 
 @contextmanager
 def limits_for_ssh(host: Host) -> Iterator[None]:
-    """The line of docs/administrators.md in sshd's stack, if it is not there already."""
+    """By the command of docs/administrators.md."""
     text = host.run("cat", SSHD).out
     lines = [line for line in text.splitlines() if PROGRAM not in line]
-    with replaced_file(host, SSHD, "\n".join([LINE, *lines, ""])):
+    with replaced_file(host, SSHD, "\n".join([*lines, ""])):
+        host.run("sh", "-c", SSHD_COMMAND)
         yield
 
 

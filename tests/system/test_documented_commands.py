@@ -335,6 +335,14 @@ RUN_ELSEWHERE: dict[str, str] = {
     "tests/soak/run 12": (
         "tests/system/test_soak.py::test_nothing_is_left_after_many_starts_stops_and_kills"
     ),
+    "sed -i '1i session optional pam_exec.so quiet seteuid type=open_session "
+    "/usr/local/libexec/unixspawner/session-limits' /etc/pam.d/sshd": (
+        "tests/system/test_limits.py::test_ssh_and_web_count_together_whichever_comes_first"
+    ),
+    "systemctl show user-$(id -u alice).slice "
+    "-p MemoryMax -p CPUQuotaPerSecUSec -p TasksMax -p IOWeight": (
+        "tests/system/test_limits.py::test_people_get_the_limits_of_their_groups_and_their_own"
+    ),
     "usermod -L alice": "tests/system/test_live_membership.py::test_everything_ends",
     "chage -E 0 alice": "tests/system/test_live_membership.py::test_everything_ends",
     "userdel -f alice": "tests/system/test_live_membership.py::test_everything_ends",

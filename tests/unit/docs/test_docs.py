@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from tests.unit.docs.documents import ROOT
 
 from unixspawner import metrics
 from unixspawner_admin import cli, options
+from unixspawner_mediator import limits
 from unixspawner_mediator.config import Config
+from unixspawner_mediator.limits import Limits
 from unixspawner_mediator.protocol import CODE
 from unixspawner_singleuser import catalogue_keys
 
@@ -65,6 +68,18 @@ def test_the_defaults_of_mediator_toml_are_the_ones_described() -> None:
             assert told[name] == "*must be set*"
         else:
             assert told[name].strip('`"').startswith(str(default or "none"))
+
+
+def test_exactly_the_keys_of_limits_toml_are_described() -> None:
+    table = documents.rows(documents.section(ADMINISTRATORS, "## Limits"))
+    assert {documents.names_in(row[0])[0] for row in table} == set(Limits._fields)
+
+
+def test_the_example_of_limits_toml_is_one() -> None:
+    text = documents.section(ADMINISTRATORS, "## Limits").partition("```toml\n")[2]
+    file = limits.parse(tomllib.loads(text.partition("```")[0]))
+    assert file.users["alice"].memory == math.inf
+    assert limits.limits_for(file, "bob", ["students", "staff"]).memory == 32 * 2**30
 
 
 def configurable_traits(path: Path) -> Iterator[tuple[str, str]]:
