@@ -13,6 +13,8 @@ import syslog
 import threading
 from typing import Literal
 
+from . import journal
+
 Event = Literal["sign-in", "start", "adopt", "stop", "cull", "grant", "revoke", "access", "reload"]
 Outcome = Literal["ok", "refused", "failed", "ended"]
 Format = Literal["text", "json"]
@@ -33,16 +35,16 @@ class _Stream:
     def __init__(self) -> None:
         self.format: Format = "text"
         self.hub_log: logging.Logger | logging.LoggerAdapter[logging.Logger] = _log
-        self._lines: queue.Queue[str] = queue.Queue(KEPT)
+        self._lines: queue.Queue[tuple[str, dict[str, str]]] = queue.Queue(KEPT)
         self._writer: threading.Thread | None = None
 
-    def write(self, line: str) -> None:
+    def write(self, line: str, fields: dict[str, str]) -> None:
         self.hub_log.info("Audit: %s", line)
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_on, name=TAG, daemon=True)
             self._writer.start()
         try:
-            self._lines.put_nowait(line)
+            self._lines.put_nowait((line, fields))
         except queue.Full:
             self.hub_log.warning("The system's log is stuck: an audit line is in this log only")
 
@@ -50,7 +52,9 @@ class _Stream:
         """A system log that does not take a line must not keep the hub waiting."""
         syslog.openlog(TAG, syslog.LOG_PID, syslog.LOG_AUTHPRIV)
         while True:
-            syslog.syslog(syslog.LOG_NOTICE, self._lines.get())
+            line, fields = self._lines.get()
+            if not journal.send(_for_the_journal(line, fields)):
+                syslog.syslog(syslog.LOG_NOTICE, line)
 
 
 _stream = _Stream()
@@ -77,7 +81,18 @@ def record(
         "outcome": outcome,
         "reason": reason,
     }
-    _stream.write(line({name: value for name, value in fields.items() if value}, _stream.format))
+    said = {name: value for name, value in fields.items() if value}
+    _stream.write(line(said, _stream.format), said)
+
+
+def _for_the_journal(text: str, fields: dict[str, str]) -> dict[str, str]:
+    """The same line, with each field of it once more to search by."""
+    return {
+        "MESSAGE": text,
+        "PRIORITY": str(syslog.LOG_NOTICE),
+        "SYSLOG_FACILITY": str(syslog.LOG_AUTHPRIV >> 3),
+        "SYSLOG_IDENTIFIER": TAG,
+    } | {f"UNIXSPAWNER_{name.upper()}": _cut(value) for name, value in fields.items()}
 
 
 def line(fields: dict[str, str], form: Format) -> str:

@@ -66,13 +66,14 @@ def test_a_named_server_is_named() -> None:
 def test_what_is_recorded_is_in_the_hubs_log_without_empty_fields(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(audit._stream._lines, "put_nowait", lines.append)
+    records: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(audit._stream._lines, "put_nowait", records.append)
     log = logging.getLogger("test-audit")
     monkeypatch.setattr(audit._stream, "hub_log", log)
     with caplog.at_level(logging.INFO, "test-audit"):
         audit.record("adopt", who=audit.HUB, whom="alice", outcome="ok")
-    assert lines == ["event=adopt who=unixspawner whom=alice outcome=ok"]
+    fields = {"event": "adopt", "who": "unixspawner", "whom": "alice", "outcome": "ok"}
+    assert records == [("event=adopt who=unixspawner whom=alice outcome=ok", fields)]
     assert caplog.messages == ["Audit: event=adopt who=unixspawner whom=alice outcome=ok"]
 
 
@@ -82,5 +83,5 @@ def test_a_system_log_that_is_stuck_keeps_nobody_waiting(
     stream = audit._Stream()
     stream._writer = audit._stream._writer or object()  # type: ignore[assignment]  # never reads
     for _ in range(audit.KEPT + 1):
-        stream.write("line")
+        stream.write("line", {})
     assert caplog.messages[-1].startswith("The system's log is stuck")
