@@ -26,6 +26,12 @@ def makes_slices(folder: Path = _PAM) -> bool:
     return _session_has("pam_systemd", folder)
 
 
+def services_that_name(program: Path, folder: Path = _PAM) -> list[Path]:
+    """The PAM services, of whoever's making, in which a program stands."""
+    found = (path for path in sorted(folder.glob("*")) if path.is_file())
+    return [path for path in found if str(program) in path.read_text("utf-8", errors="replace")]
+
+
 def _session_has(module: str, folder: Path) -> bool:
     path = folder / stacks(folder)["pam_session"]
     if not path.exists():

@@ -27,6 +27,7 @@ TEMPLATES = ETC / "templates"
 APPLICATIONS = ETC / "apps.d"
 METRICS_TOKEN = ETC / "metrics-token"
 SESSION_LIMITS = LIBEXEC / "session-limits"
+DROP_INS = Path("/run/systemd/system.control")  # of session-limits, among others
 SUDOERS = Path("/etc/sudoers.d/unixspawner")
 PAM = Path("/etc/pam.d")
 

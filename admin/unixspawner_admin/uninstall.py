@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import marked, paths, services, system
+from . import marked, pam, paths, services, system
 from .changes import Change
 from .files import beside
 from .manifest import Manifest, digest
@@ -71,6 +71,7 @@ def _keep_record(manifest: Manifest) -> None:
 
 def leftovers(manifest: Manifest, purge: bool) -> list[Leftover]:
     stays = [f"package {name} (apt-get remove {name})" for name in manifest.packages]
+    stays += _limits_left(manifest)
     if not purge:
         stays += [f"person {name} (userdel -r {name})" for name in manifest.people]
         stays += [f"{path}, which was edited" for path in _edited(manifest)]
@@ -79,6 +80,20 @@ def leftovers(manifest: Manifest, purge: bool) -> list[Leftover]:
         stays += [str(path) for path in (paths.STATE, paths.LOGS) if path.exists()]
         stays.append(f"{manifest.path}, the record of this for the next ./install")
     return [Leftover(text) for text in stays]
+
+
+def _limits_left(manifest: Manifest) -> list[str]:
+    """Lines of the administrator's in other PAM services, and what was set for people."""
+    program = paths.SESSION_LIMITS
+    lines = [
+        f"the line with {program} in {path} (sed -i '\\,{program},d' {path})"
+        for path in pam.services_that_name(program, paths.PAM)
+        if str(path) not in manifest.files
+    ]
+    slices = sorted(paths.DROP_INS.glob("user-*.slice.d"))
+    names = " ".join(path.name.removesuffix(".d") for path in slices)
+    held = f"limits that hold until the machine restarts (systemctl revert {names})"
+    return [*lines, *([held] if slices else [])]
 
 
 def _end_servers() -> None:

@@ -1,5 +1,6 @@
 """Templates: places, conditions, and that all templates of the tree can be filled in."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,6 @@ def test_every_template_can_be_filled_in(name: str, tls: str) -> None:
     release = Path("/opt/unixspawner/releases/1-2")
     context = Context(options, Run(), ROOT, release, Manifest(Path("/nonexistent")))
     text = wanted.fill(context, name).decode()
-    assert "@" not in text.replace('"$@"', "")
+    assert not re.search(r"@\w+@", text)
     assert "#if" not in text
     assert "#endif" not in text

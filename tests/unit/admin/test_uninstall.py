@@ -20,6 +20,8 @@ def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
     monkeypatch.setattr(system, "members", lambda group: members.get(group, []))
     monkeypatch.setattr(system, "read_bytes", lambda path: b"mine" if path == LOGIN else b"")
     monkeypatch.setattr(services, "systemd_runs", lambda: False)
+    monkeypatch.setattr(paths, "PAM", tmp_path / "pam.d")
+    monkeypatch.setattr(paths, "DROP_INS", tmp_path / "system.control")
     files = [paths.SUDOERS, paths.LIBEXEC / "mediator", paths.ETC / "mediator.toml", LOGIN]
     return Manifest(
         tmp_path / "manifest.json",
@@ -73,6 +75,23 @@ def test_what_stays_is_said(manifest: Manifest) -> None:
     ]
     purged = uninstall.leftovers(manifest, purge=True)
     assert [leftover.text for leftover in purged] == ["package sudo (apt-get remove sudo)"]
+
+
+def test_what_limits_leave_is_said(manifest: Manifest) -> None:
+    paths.PAM.mkdir()
+    line = f"session optional pam_exec.so {paths.SESSION_LIMITS}\n"
+    for name, text in (("sshd", line), ("unixspawner-session", line), ("login", "")):
+        (paths.PAM / name).write_text(text)
+    manifest.files[str(paths.PAM / "unixspawner-session")] = ""
+    (paths.DROP_INS / "user-1001.slice.d").mkdir(parents=True)
+    (paths.DROP_INS / "other.slice.d").mkdir()
+    said = [leftover.text for leftover in uninstall.leftovers(manifest, purge=True)]
+    path = paths.PAM / "sshd"
+    command = f"sed -i '\\,{paths.SESSION_LIMITS},d' {path}"
+    assert said[1:] == [
+        f"the line with {paths.SESSION_LIMITS} in {path} ({command})",
+        "limits that hold until the machine restarts (systemctl revert user-1001.slice)",
+    ]
 
 
 def test_the_command_is_there_until_the_end(manifest: Manifest) -> None:
