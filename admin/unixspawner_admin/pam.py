@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from . import system
+
 _PAM = Path("/etc/pam.d")
+_DEEP = 5  # services that include each other
 
 
 def stacks(folder: Path = _PAM) -> Mapping[str, str]:
@@ -24,6 +27,25 @@ def makes_homes(folder: Path = _PAM) -> bool:
 def makes_slices(folder: Path = _PAM) -> bool:
     """Whether each session gets a control group of its own, in the slice of its person."""
     return _session_has("pam_systemd", folder)
+
+
+def stack(kind: str, path: Path, depth: int = 0) -> list[str]:
+    """The lines of one kind (auth, session, …) in a PAM service, with those that it includes."""
+    text = (system.read_text(path) or "").replace("\\\n", " ")
+    found: list[str] = []
+    for line in map(str.strip, text.splitlines()):
+        words = line.removeprefix("-").split()
+        if words[:1] == ["@include"] and len(words) > 1:
+            found += _included(kind, path.parent / words[1], depth)
+        elif words[:1] == [kind] and words[1:2] in (["include"], ["substack"]) and len(words) > 2:
+            found += _included(kind, path.parent / words[2], depth)
+        elif words[:1] == [kind]:
+            found.append(line)
+    return found
+
+
+def _included(kind: str, path: Path, depth: int) -> list[str]:
+    return stack(kind, path, depth + 1) if depth < _DEEP else []
 
 
 def services_that_name(program: Path, folder: Path = _PAM) -> list[Path]:

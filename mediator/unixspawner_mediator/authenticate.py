@@ -157,7 +157,9 @@ _SENTENCES = {
 def _explain(code: int, detail: str, otherwise: Callable[[str], Refusal]) -> Refusal:
     if code == PAM_ACCT_EXPIRED:
         return _disabled(detail)
-    if code not in _SENTENCES:
+    # of an account only to somebody with its password; pam_faillock says so of a wrong one
+    is_about_password = code == PAM_PERM_DENIED and otherwise is _wrong
+    if code not in _SENTENCES or is_about_password:
         return otherwise(detail)
     return Refusal(*_SENTENCES[code], detail)
 

@@ -2,7 +2,6 @@
 
 import grp
 import pwd
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from unixspawner_mediator import limits
 from unixspawner_mediator.config import ConfigError
 from unixspawner_mediator.limits import Limits, LimitsFile
 
-from .. import paths, services, sudo, system
+from .. import pam, paths, services, sudo, system
 from ..findings import Finding, judge
 from ..options import Options
 
@@ -18,8 +17,6 @@ CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
 # Key of limits.toml: what the kernel must be able to count by control group.
 NEEDED = {"memory": "memory", "cpu": "cpu", "tasks": "pids", "io_weight": "io"}
 LINE = f"session optional pam_exec.so quiet seteuid type=open_session {paths.SESSION_LIMITS}"
-_INCLUDE = re.compile(r"(?:@include|-?session\s+(?:include|substack))\s+(\S+)")
-_DEEP = 5
 
 
 def check(_options: Options) -> Iterator[Finding]:
@@ -34,7 +31,7 @@ def check(_options: Options) -> Iterator[Finding]:
         yield from _names(file, cure)
         yield _enforced(file)
         for name in _stacks():
-            yield from _stack(name, session_lines(paths.PAM / name))
+            yield from _stack(name, pam.stack("session", paths.PAM / name))
 
 
 def _names(file: LimitsFile, cure: str) -> Iterator[Finding]:
@@ -94,15 +91,3 @@ def _stack(name: str, lines: list[str]) -> Iterator[Finding]:
 def reads_peoples_files(line: str) -> bool:
     """Whether pam_env takes variables, LD_PRELOAD among them, from a file in the home."""
     return "pam_env" in line and "user_readenv=1" in line
-
-
-def session_lines(path: Path, depth: int = 0) -> list[str]:
-    """The lines of a PAM service that concern sessions, with those that it includes."""
-    text = (system.read_text(path) or "").replace("\\\n", " ")
-    found: list[str] = []
-    for line in map(str.strip, text.splitlines()):
-        if match := _INCLUDE.match(line):
-            found += session_lines(path.parent / match[1], depth + 1) if depth < _DEEP else []
-        elif re.match(r"-?session\s", line):
-            found.append(line)
-    return found

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import pam, paths, release, system
+from .. import accounts, pam, paths, release, system
 from ..findings import Finding, judge
 from ..options import Options
 
@@ -15,12 +15,13 @@ _LINE = re.compile(r"-?(?:auth|account|password|session)\s+(\[[^]]*\]|\S+)\s+(\S
 _FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 
 
-def check(_options: Options) -> Iterator[Finding]:
+def check(options: Options) -> Iterator[Finding]:
     for name in (*OURS, *sorted(set(pam.stacks().values()))):
         yield _service(paths.PAM / name)
     available = _modules_here()
     for name in OURS:
         yield from _content(paths.PAM / name, available)
+    yield from _lockouts(accounts.checking_account(options))
 
 
 def _service(path: Path) -> Finding:
@@ -50,6 +51,24 @@ def _content(path: Path, available: set[str]) -> Iterator[Finding]:
 def _lines(path: Path) -> list[str]:
     text = system.read_text(path) or ""
     return [line.strip() for line in text.replace("\\\n", " ").splitlines()]
+
+
+def _lockouts(checking: str) -> Iterator[Finding]:
+    """pam_faillock keeps its counts in files that root alone may write, unless it is arranged."""
+    lines = [line for line in pam.stack("auth", paths.PAM / OURS[0]) if "pam_faillock" in line]
+    for folder in sorted({_folder(line) for line in lines}):
+        kept = system.try_run(["test", "-w", folder], account=checking)[0] == 0
+        wrong = f"wrong passwords on the web page are not counted: {checking} cannot write {folder}"
+        entry = f"u:{checking}:rwx,d:u:{checking}:rw"
+        rules = f"d {folder} 0755 root root -\\na+ {folder} - - - - {entry}\\n"
+        file = "/etc/tmpfiles.d/unixspawner-faillock.conf"
+        cure = f"printf '{rules}' > {file} && systemd-tmpfiles --create {file}"
+        yield judge(kept, f"{checking} can count wrong passwords", cure, wrong=wrong)
+
+
+def _folder(line: str) -> str:
+    match = re.search(r"\bdir=(\S+)", line)
+    return match[1] if match else "/run/faillock"
 
 
 def _is_there(name: str, available: set[str]) -> bool:

@@ -11,7 +11,7 @@ from unixspawner_mediator import authenticate
         (7, "wrong-password"),  # PAM_AUTH_ERR
         (10, "wrong-password"),  # PAM_USER_UNKNOWN: who has no account learns no more
         (4, "wrong-password"),  # PAM_SYSTEM_ERR
-        (6, "not-permitted"),
+        (6, "wrong-password"),  # PAM_PERM_DENIED: pam_faillock, of a wrong one
         (9, "passwords-unavailable"),
         (11, "too-many-attempts"),
         (12, "password-expired"),
@@ -24,6 +24,10 @@ def test_a_failure_to_authenticate_has_one_sentence(number: int, code: str) -> N
     assert (refusal.code, refusal.detail) == (code, "detail")
     assert refusal.message.endswith(".")
     assert "\n" not in refusal.message
+
+
+def test_what_the_machine_does_not_permit_is_told_with_the_right_password_alone() -> None:
+    assert authenticate._explain(6, "detail", authenticate._disabled).code == "not-permitted"
 
 
 @pytest.mark.parametrize("number", [7, 10, 13])
