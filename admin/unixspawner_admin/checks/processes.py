@@ -9,7 +9,7 @@ from .. import release, system
 from ..findings import Finding, judge
 from ..options import Options
 
-MOUNTS = Path("/proc/mounts")
+MOUNTS = Path("/proc/self/mounts")
 _HIDING = re.compile(r"\bhidepid=(?!0\b|off\b)\w+")
 _GROUP = re.compile(r"\bgid=(\d+)")
 
