@@ -199,6 +199,7 @@ def _conditions(context: Context) -> Mapping[str, bool]:
         "demo": context.options.demo,
         "mkhomedir": context.options.mkhomedir and not pam.makes_homes(),
         "shadow": accounts.has_shadow_group(),
+        "systemd": services.systemd_runs(),
         "classic-sudo": not sudo.is_sudo_rs(),
         "own-slices": pam.makes_slices() and not sudo.is_sudo_rs(),
     }

@@ -30,7 +30,7 @@ def check(_options: Options) -> Iterator[Finding]:
     if not file.is_empty:
         yield from _names(file, cure)
         yield _enforced(file)
-        for name in _stacks():
+        for name in _stacks() if services.systemd_runs() else ():
             yield from _stack(name, pam.stack("session", paths.PAM / name))
 
 
