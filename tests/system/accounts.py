@@ -6,6 +6,7 @@ ever changed or removed.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from tests.system.host import Host, wait_for
 
 MARK = "unixspawner system test"
+_OF_SYSTEMD = re.compile(r"systemd --user\b|\(sd-[a-z-]+\)|--systemd-activation")
 NAMES = ("alice", "bob", "carol", "mallory")
 
 
@@ -72,11 +74,19 @@ def remove(host: Host, name: str) -> None:
 def end_processes(host: Host, name: str) -> None:
     """KILL whatever runs as the account, and wait until nothing does."""
     host.run("pkill", "-KILL", "-U", name, check=False)
-    wait_for(f"the end of the processes of {name}", lambda: not processes(host, name))
+    wait_for(f"the end of the processes of {name}", lambda: not _everything(host, name))
 
 
 def processes(host: Host, name: str) -> list[str]:
-    """The command lines of everything that runs as the account, zombies left out."""
+    """The command lines of what runs as the account, without what is systemd's own.
+
+    Each person has a manager of services, which outlasts the last session by some seconds.
+    """
+    return [line for line in _everything(host, name) if not _OF_SYSTEMD.search(line)]
+
+
+def _everything(host: Host, name: str) -> list[str]:
+    """Zombies left out."""
     lines = host.run(
         "ps", "-ww", "-U", name, "-o", "stat=,pid=,args=", check=False
     ).out.splitlines()

@@ -16,8 +16,6 @@ from tests.system.host import Host, wait_for
 from tests.system.service import RUN
 
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
-# With systemd each person has a manager of services, which outlasts the last session by seconds.
-OF_LOGIND = ("systemd --user", "(sd-pam)")
 # A server keeps its log there, and may keep it, when the home takes none.
 SPARE_LOGS = ("-not", "-name", "unixspawner-[0-9]*")
 
@@ -35,12 +33,7 @@ class Leftovers:
     def of(cls, host: Host, accounts: Accounts) -> Self:
         return cls(
             sockets=lines(host.run("find", f"{RUN}/servers", "-mindepth", "1").out),
-            processes=tuple(
-                line
-                for name in NAMES
-                for line in processes(host, name)
-                if not line.endswith(OF_LOGIND)
-            ),
+            processes=tuple(line for name in NAMES for line in processes(host, name)),
             tokens=server_tokens(host),
             temporary_files=temporary_files(host, accounts),
         )
