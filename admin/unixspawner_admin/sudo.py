@@ -18,6 +18,12 @@ def is_sudo_rs() -> bool:
     return system.try_run([SUDO, "--version"])[1].startswith("sudo-rs")
 
 
+def without_complaints(output: str) -> str:
+    """What sudo was asked for, and not that it cannot resolve the machine's own name. Pure."""
+    lines = output.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("sudo: "))
+
+
 def require_valid(path: Path) -> None:
     """Refuse rules that sudo does not accept: a broken file in sudoers.d can lock everybody out."""
     status, output = system.try_run([VISUDO, "-c", "-f", str(path)])

@@ -10,6 +10,7 @@ import re
 
 from . import system
 from .paths import SUDO
+from .sudo import without_complaints
 
 CORRECTED = "1.9.17p1"
 # Upstream's number, and the Debian version of it from which on both are corrected.
@@ -23,7 +24,7 @@ _NUMBER = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:p(\d+))?")
 
 def is_corrected() -> tuple[str, bool | None]:
     """The version, and whether it has both corrections; None where that cannot be told."""
-    upstream = upstream_version(system.try_run([SUDO, "--version"])[1])
+    upstream = upstream_version(without_complaints(system.try_run([SUDO, "--version"])[1]))
     if not upstream or at_least(upstream, CORRECTED):
         return upstream or "of an unknown version", bool(upstream) or None
     needed = CORRECTED_IN_DEBIAN.get(upstream)

@@ -84,6 +84,14 @@ def test_what_sudo_lists_is_what_we_expect() -> None:
     )
 
 
+def test_a_machine_that_does_not_know_its_own_name_is_no_other_machine() -> None:
+    complaint = "sudo: unable to resolve host lab: Temporary failure in name resolution\n"
+    assert sudo.without_complaints(complaint + LISTED) == LISTED
+    assert sudo.is_in_effect("!use_pty", sudo.without_complaints(complaint + LISTED))
+    assert sudo.without_complaints(f"{complaint}Sudo version 1.9.13p3\n").startswith("Sudo")
+    assert sudo.without_complaints("sudo-rs 0.2.5\n") == "sudo-rs 0.2.5\n"
+
+
 def test_a_fourth_rule_is_seen() -> None:
     listed = LISTED + "    (root) NOPASSWD: ALL\n"
     assert sudo.listed_rules(listed) != sudo.expected_rules(
