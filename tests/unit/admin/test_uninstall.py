@@ -65,7 +65,10 @@ def test_purge_takes_what_we_made_and_no_more(manifest: Manifest) -> None:
     assert not [text for text in planned if "alice" in text]
 
 
-def test_what_stays_is_said(manifest: Manifest) -> None:
+def test_what_stays_is_said(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "METRICS_TOKEN", tmp_path / "none")
     said = [leftover.text for leftover in uninstall.leftovers(manifest, purge=False)]
     assert said[:4] == [
         "package sudo (apt-get remove sudo)",
