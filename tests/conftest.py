@@ -1,7 +1,9 @@
 """Which tests run here: those that need a machine of their own run only when one is named.
 
-`pytest` alone runs what needs nothing, and says what it left out and why. `--host local` says that
-this machine, as root, may be changed by tests: accounts are made and the service is installed.
+`pytest` alone runs what needs nothing, and says what it left out and why; with a virtual machine of
+vagrant/Vagrantfile running (`vagrant up`) it runs the system and browser tests against that one.
+`--host local` says that this machine, as root, may be changed by tests: accounts are made and the
+service is installed.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.system import machines
 
 pytest_plugins = ["tests.system.fixtures"]
 
 HERE = Path(__file__).parent
+MACHINE_NEEDED = "a virtual machine (vagrant up) or root on a throw-away machine"
 # Folder of tests: what it needs.
 NEEDS = {
-    "system": "root on a throw-away machine: sudo tests/run system",
-    "browser": "root on a throw-away machine, and Chromium: sudo tests/run browser",
+    "system": f"{MACHINE_NEEDED}: sudo tests/run system",
+    "browser": f"Chromium, and {MACHINE_NEEDED}: sudo tests/run browser",
     "peers": "JupyterHub's own test files and a non-root account: sudo tests/run peers",
 }
 LAST = "last"
@@ -28,9 +32,10 @@ _left_out: pytest.StashKey[Counter[str]] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--host",
-        choices=["none", "local"],
-        default="none",
-        help="machine for the system and browser tests; 'local' is this one, as root",
+        choices=machines.CHOICES,
+        default="auto",
+        help="machine for the system and browser tests: 'local' is this one, as root; 'vm' is the "
+        "virtual machine that runs, which is also what is taken without this option; or its name",
     )
 
 
@@ -39,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{folder}: needs {needs}")
     config.addinivalue_line("markers", f"{LAST}: takes the service away; runs after all others")
     config.stash[_left_out] = Counter()
-    if config.getoption("--host") == "local" and os.geteuid() != 0:
+    if config.getoption("--host") == machines.THIS and os.geteuid() != 0:
         raise pytest.UsageError("--host local makes accounts and runs the installer: it needs root")
 
 
@@ -57,8 +62,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = item.path.relative_to(HERE).parts[0]
         if folder in NEEDS:
             item.add_marker(folder)
-    if config.getoption("--host") == "none":
-        _leave_out(config, items)
+    if any(item.get_closest_marker(folder) for item in items for folder in ("system", "browser")):
+        config.stash[machines.CHOSEN] = machines.choose(str(config.getoption("--host")))
+        if config.stash[machines.CHOSEN] == machines.NONE:
+            _leave_out(config, items)
     items.sort(key=lambda item: item.get_closest_marker(LAST) is not None)
 
 

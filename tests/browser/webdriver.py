@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.system.host import DEADLINE, wait_for
+from tests.system.host import DEADLINE, patient, wait_for
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the constant by which the protocol tells one
 # No sandbox, because Chromium has none as root; no traffic but to the service under test.
@@ -183,7 +183,9 @@ def chromedriver() -> Iterator[httpx.Client]:
                 if m
             )
             url = f"http://127.0.0.1:{port}"
-            with httpx.Client(base_url=url, timeout=2 * DEADLINE, trust_env=False) as driver:
+            with httpx.Client(
+                base_url=url, timeout=patient(2 * DEADLINE), trust_env=False
+            ) as driver:
                 yield driver
         finally:
             process.terminate()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from tests.system.accounts import Account
-from tests.system.host import DEADLINE
+from tests.system.host import DEADLINE, patient
 
 _NAVIGATION = {
     "Accept": "text/html",
@@ -59,7 +59,7 @@ class Browserless:
     def __init__(self, url: str) -> None:
         self.url = url
         self.base = urlsplit(url).path
-        self._client = httpx.Client(follow_redirects=True, timeout=DEADLINE)
+        self._client = httpx.Client(follow_redirects=True, timeout=patient(DEADLINE))
         self._xsrf = ""
 
     def __enter__(self) -> Self:

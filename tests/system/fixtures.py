@@ -11,11 +11,11 @@ import functools
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.system import command, service
+from tests.system import command, machines, service
 from tests.system.accounts import NAMES, Accounts, create, end_processes, remove
 from tests.system.browserless import Browserless
 from tests.system.command import StartProcess
-from tests.system.host import Host, LocalHost, wait_for
+from tests.system.host import Host, wait_for
 from tests.system.leftovers import Leftovers, clear_away
 from tests.system.logs import HubLog, SudoLog, sudo_log
 from tests.system.puppet import Puppet, puppet_as_root_application
@@ -24,10 +24,12 @@ OpenBrowser = Callable[[], Browserless]
 
 
 @pytest.fixture(scope="session")
-def host() -> Iterator[Host]:
-    """This machine with the service of this clone on it."""
-    machine = LocalHost("")
-    with service.installed(machine) as url:
+def host(pytestconfig: pytest.Config) -> Iterator[Host]:
+    """The machine under test, with the service of this clone on it."""
+    with (
+        machines.opened(pytestconfig.stash[machines.CHOSEN]) as machine,
+        service.installed(machine) as url,
+    ):
         machine.url = url
         yield machine
 

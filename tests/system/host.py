@@ -1,7 +1,7 @@
 """The machine under test, and how a test acts on it: as root, or as one of its accounts.
 
 Run by pytest as root. Tests talk to a Host and to nothing else of the machine, so that the same
-tests can meet another one (a virtual machine over ssh) through another implementation of it.
+tests meet a virtual machine over ssh through tests/system/remote.py.
 """
 
 from __future__ import annotations
@@ -9,12 +9,24 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 DEADLINE = 30.0
 Value = TypeVar("Value")
+_patience = 1.0
+
+
+def be_patient(factor: float) -> None:
+    """Wait so many times longer for everything, because the machine is slow."""
+    global _patience
+    _patience = factor
+
+
+def patient(seconds: float) -> float:
+    """How long to wait on this machine for what takes at most that long on others."""
+    return seconds * _patience
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,17 @@ class Host(Protocol):
     """A machine with the service on it."""
 
     url: str
-    """The service's public address, base URL included, ending in a slash."""
+    """The service's public address from here, base URL included, ending in a slash."""
+    clone: str
+    """The path of this clone there."""
+
+    def reach(self, address: str, port: int) -> tuple[str, int]:
+        """Where to connect to from here to get to a TCP port of the host's own."""
+        ...
+
+    def expose(self, port: int) -> int:
+        """The port on the host's 127.0.0.1 that leads to this port on 127.0.0.1 here."""
+        ...
 
     def run(
         self, *command: str, stdin: str = "", check: bool = True, timeout: float = DEADLINE
@@ -57,25 +79,20 @@ class Host(Protocol):
 class LocalHost:
     """This machine. Needs root."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, clone: str) -> None:
+        self.url = ""
+        self.clone = clone
+
+    def reach(self, address: str, port: int) -> tuple[str, int]:
+        return address, port
+
+    def expose(self, port: int) -> int:
+        return port
 
     def run(
         self, *command: str, stdin: str = "", check: bool = True, timeout: float = DEADLINE
     ) -> Result:
-        done = subprocess.run(
-            command,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout,
-            cwd="/",
-        )
-        result = Result(command, done.returncode, done.stdout, done.stderr)
-        assert not check or result.status == 0, result
-        return result
+        return finish(command, command, stdin, check, timeout)
 
     def as_account(
         self,
@@ -86,6 +103,29 @@ class LocalHost:
         timeout: float = DEADLINE,
     ) -> Result:
         return self.run(*become(self, account), *command, stdin=stdin, check=check, timeout=timeout)
+
+
+def finish(
+    command: tuple[str, ...],
+    local: Sequence[str],
+    stdin: str = "",
+    check: bool = True,
+    timeout: float = DEADLINE,
+) -> Result:
+    """Run the local command to its end; what it came to is the outcome of `command`."""
+    done = subprocess.run(
+        local,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=patient(timeout),
+        cwd="/",
+    )
+    result = Result(command, done.returncode, done.stdout, done.stderr)
+    assert not check or result.status == 0, result
+    return result
 
 
 def become(host: Host, account: str) -> tuple[str, ...]:
@@ -107,6 +147,7 @@ def wait_for(what: str, look: Callable[[], Value | None], deadline: float = DEAD
 
     For what nobody can be asked to announce: a line in a log, the end of a process tree.
     """
+    deadline = patient(deadline)
     end = time.monotonic() + deadline
     while True:
         value = look()

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.system.browserless import Browserless
-from tests.system.host import DEADLINE
+from tests.system.host import DEADLINE, patient
 from websockets.sync.client import ClientConnection, connect
 
 
@@ -61,7 +61,7 @@ def open_websocket(
         url.replace("http", "ws", 1),
         additional_headers=headers,
         subprotocols=subprotocols,  # type: ignore[arg-type]  # a NewType of str
-        open_timeout=DEADLINE,
+        open_timeout=patient(DEADLINE),
         max_size=None,
     )
 
@@ -86,7 +86,7 @@ def execute(channels: ClientConnection, code: str) -> str:
     channels.send(json.dumps(request))
     printed = ""
     while True:
-        said = json.loads(channels.recv(timeout=DEADLINE))
+        said = json.loads(channels.recv(timeout=patient(DEADLINE)))
         if said["parent_header"].get("msg_id") != message:
             continue
         kind, content = said["msg_type"], said["content"]
@@ -107,7 +107,7 @@ def type_line(terminal: ClientConnection, line: str, until: str) -> str:
 def read_until(terminal: ClientConnection, text: str) -> str:
     shown = ""
     while text not in shown:
-        kind, *rest = json.loads(terminal.recv(timeout=DEADLINE))
+        kind, *rest = json.loads(terminal.recv(timeout=patient(DEADLINE)))
         if kind == "stdout":
             shown += rest[0]
     return shown

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from tests.system.accounts import replaced_file
 from tests.system.host import Host, Result
-from tests.system.service import CLONE, INSTALL_DEADLINE
+from tests.system.service import INSTALL_DEADLINE
 
 NAMES = ("editor", "jupyterlab", "streamlit", "terminal")
 APPS = "/opt/unixspawner-apps"
@@ -21,7 +21,7 @@ _KEPT = "/opt/unixspawner-tests/recipes"
 
 
 def run_recipe(host: Host, name: str, *options: str, check: bool = True) -> Result:
-    script = str(CLONE / "recipes" / name / "install")
+    script = f"{host.clone}/recipes/{name}/install"
     return host.run(script, *options, check=check, timeout=INSTALL_DEADLINE)
 
 

@@ -66,7 +66,7 @@ def is_installed(host: Host) -> bool:
 
 def install(host: Host, *arguments: str, check: bool = True) -> Result:
     """Run this clone's installer."""
-    command = (str(CLONE / "install"), *arguments)
+    command = (f"{host.clone}/install", *arguments)
     return host.run(*command, check=check, timeout=INSTALL_DEADLINE)
 
 
@@ -74,12 +74,19 @@ def uninstall(host: Host, *arguments: str) -> Result:
     return host.run("unixspawner", "uninstall", "--yes", *arguments, timeout=INSTALL_DEADLINE)
 
 
+def address(host: Host) -> str:
+    """The service's address, as it is reached from here."""
+    chosen = options(host)
+    name, port = host.reach(chosen.bind, chosen.port)
+    return chosen.url.replace(f"//{chosen.bind}:{chosen.port}/", f"//{name}:{port}/")
+
+
 @contextmanager
 def installed(host: Host) -> Iterator[str]:
     """The service of this clone, with the demo, ready to be asked. Yields its URL."""
     was_here = is_installed(host)
     install(host, "--demo")
-    url = options(host).url
+    url = address(host)
     wait_for("the sign-in page", lambda: answers(url))
     try:
         yield url

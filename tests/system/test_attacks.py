@@ -89,7 +89,8 @@ def _squatting(host: Host) -> Iterator[None]:
     script = 'exec "$@" >/dev/null 2>&1 &'
     host.run("sh", "-c", script, "sh", *become(host, "mallory"), *words)
     try:
-        url = f"http://{chosen.bind}:{chosen.port}/"
+        name, port = host.reach(chosen.bind, chosen.port)
+        url = f"http://{name}:{port}/"
         wait_for("the imitation", lambda: _says(url, "type your password here"))
         yield
     finally:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from tests.system import service
@@ -18,7 +19,7 @@ from tests.system.browserless import Browserless, login_error
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, Result, wait_for
 from tests.system.people import is_alive, server_of, servers_of
-from tests.system.service import AUTHENTICATE, CLONE, MEDIATOR, has_systemd, options
+from tests.system.service import AUTHENTICATE, MEDIATOR, has_systemd, options
 
 from unixspawner_admin.sudo import listed_rules
 
@@ -41,7 +42,7 @@ class Documented:
 
     def run(self, check: bool = True, timeout: float = INSTALL_DEADLINE) -> Result:
         """By root's shell, in the clone."""
-        script = f"cd {CLONE} && {self.command}"
+        script = f"cd {self.host.clone} && {self.command}"
         return self.host.run("sh", "-c", script, check=check, timeout=timeout)
 
     def sign_in(self, name: str) -> str:
@@ -111,14 +112,25 @@ def _installs_the_demo(documented: Documented) -> None:
 def _knows_the_part(documented: Documented) -> None:
     """What runs at this moment is a part of it, so it cannot be run once more: it is asked."""
     program, *parts = documented.command.split()
-    result = documented.host.run(str(CLONE / program), *parts, "no-such-part", check=False)
+    result = documented.host.run(
+        f"{documented.host.clone}/{program}", *parts, "no-such-part", check=False
+    )
     assert result.status == 2
     assert 'there is no part "no-such-part"' in result.err
 
 
+def _knows_the_machine(documented: Documented) -> None:
+    """It would start a virtual machine, in which there may be none."""
+    command = (f"{documented.host.clone}/tests/run", "--vm", "no-such-machine")
+    result = documented.host.run(*command, check=False)
+    assert result.status == 2
+    assert 'there is no virtual machine "no-such-machine"' in result.err
+
+
 def _has_all_checks(documented: Documented) -> None:
     """They are the parts static and unit of tests/run, which need half of its time."""
-    result = documented.host.run("sh", "-c", f"cd {CLONE} && {documented.command} --dry-run")
+    script = f"cd {documented.host.clone} && {documented.command} --dry-run"
+    result = documented.host.run("sh", "-c", script)
     for tool in ("ruff check", "ruff format", "mypy", "shellcheck", "pytest"):
         assert tool in result.out
 
@@ -273,7 +285,7 @@ def _shows_the_pieces_by_hand(documented: Documented) -> None:
     host = documented.host
     folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
     try:
-        host.run("cp", "-R", str(CLONE / "examples"), folder)
+        host.run("cp", "-R", f"{host.clone}/examples", folder)
         host.run("chown", "-R", "alice", folder)
         said = host.as_account("alice", "sh", "-c", _BY_HAND, "sh", folder, timeout=60).out
     finally:
@@ -297,6 +309,7 @@ RUN_HERE: dict[str, Check] = {
     "tests/run": _knows_the_part,
     "tests/run unit": _knows_the_part,
     "tests/run system": _knows_the_part,
+    "tests/run --vm": _knows_the_machine,
     "make check": _has_all_checks,
     "unixspawner status": _shows_who_has_a_server,
     "unixspawner users": _shows_who_may_come_in,
@@ -346,6 +359,9 @@ RUN_ELSEWHERE: dict[str, str] = {
     "usermod -L alice": "tests/system/test_live_membership.py::test_everything_ends",
     "chage -E 0 alice": "tests/system/test_live_membership.py::test_everything_ends",
     "userdel -f alice": "tests/system/test_live_membership.py::test_everything_ends",
+    "vagrant up && pytest": (
+        "tests/unit/test_machines.py::test_a_virtual_machine_that_runs_is_taken_unless_another_is_named"
+    ),
     "./install --bind 0.0.0.0 --tls-cert /etc/ssl/lab/chain.pem --tls-key /etc/ssl/lab/key.pem": (
         "tests/system/test_documented_commands.py::test_tls_commands_protect_passwords"
     ),
@@ -434,7 +450,11 @@ def sign_in_with_tls(host: Host, account: Account, url: str) -> None:
 
 @pytest.mark.last
 def test_tls_commands_protect_passwords(
-    host: Host, accounts: Accounts, browser: OpenBrowser, monkeypatch: pytest.MonkeyPatch
+    host: Host,
+    accounts: Accounts,
+    browser: OpenBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     assert {TLS_COMMAND, NO_TLS_COMMAND} <= RUN_ELSEWHERE.keys()
     chosen = options(host)
@@ -442,15 +462,18 @@ def test_tls_commands_protect_passwords(
     with certificate(host):
         try:
             Documented(TLS_COMMAND, host, accounts, browser).run()
+            name, port = host.reach("127.0.0.1", chosen.port)
             with monkeypatch.context() as patch:
-                patch.setenv("SSL_CERT_FILE", "/etc/ssl/lab/chain.pem")
-                url = f"https://127.0.0.1:{chosen.port}{chosen.base_url}"
+                chain = tmp_path / "chain.pem"
+                chain.write_text(host.run("cat", "/etc/ssl/lab/chain.pem").out)
+                patch.setenv("SSL_CERT_FILE", str(chain))
+                url = f"https://{name}:{port}{chosen.base_url}"
                 sign_in_with_tls(host, accounts.alice, url)
-            assert not service.answers(chosen.url)
+            assert not service.answers(f"http://{name}:{port}{chosen.base_url}")
             key = host.run("stat", "-c", "%U:%G %a", "/run/unixspawner-tls/key.pem").out.strip()
             assert key == f"root:{chosen.hub_account} 440"
             Documented(NO_TLS_COMMAND, host, accounts, browser).run()
-            wait_for("the sign-in page", lambda: service.answers(options(host).url))
+            wait_for("the sign-in page", lambda: service.answers(service.address(host)))
         finally:
             service.install(host, *plain)
     with Browserless(host.url) as alice:

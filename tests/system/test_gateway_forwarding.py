@@ -34,7 +34,7 @@ def at(alice: Browserless) -> str:
 
 
 @contextmanager
-def elsewhere() -> Iterator[tuple[str, list[bytes]]]:
+def elsewhere(host: Host) -> Iterator[tuple[str, list[bytes]]]:
     """A listener that nothing of ours may ever be led to: its address, and what it heard."""
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -51,7 +51,7 @@ def elsewhere() -> Iterator[tuple[str, list[bytes]]]:
         thread = threading.Thread(target=hear)
         thread.start()
         try:
-            yield f"127.0.0.1:{listener.getsockname()[1]}", heard
+            yield f"127.0.0.1:{host.expose(listener.getsockname()[1])}", heard
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
@@ -60,7 +60,7 @@ def elsewhere() -> Iterator[tuple[str, list[bytes]]]:
 def test_no_path_leads_away_from_the_application(
     host: Host, alice: Browserless, at: str, puppet: Puppet
 ) -> None:
-    with elsewhere() as (evil, heard):
+    with elsewhere(host) as (evil, heard):
         paths = [f"@{evil}/", f"/{evil}/", f"%2f%2f{evil}/", f"x@{evil}/", f":80@{evil}/"]
         paths += [f"http://{evil}/", f"\\{evil}\\", f"%40{evil}/", f"a?@{evil}", f"a%00@{evil}"]
         for path in paths:
@@ -75,7 +75,7 @@ def test_a_target_that_is_no_plain_path_stays_here(
     host: Host, alice: Browserless, at: str, puppet: Puppet
 ) -> None:
     """The proxy makes a path of it, or somebody refuses it; the name in it is never looked up."""
-    with elsewhere() as (evil, heard):
+    with elsewhere(host) as (evil, heard):
         targets = [f"http://{evil}{at}x", f"//{evil}{at}x", f"http:{at}x", "*", f"{at}../../bob/x"]
         targets += [f"{at}a/%2e%2e/x", f"{at}a%2f..%2fx", f"{evil}", f"{at}..%5c..%5cbob/x"]
         for target in targets:

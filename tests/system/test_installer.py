@@ -99,7 +99,7 @@ def test_passwords_over_the_network_in_the_clear_take_an_explicit_word(host: Hos
 
 
 def test_another_account_than_root_is_told_so(host: Host, accounts: Accounts) -> None:
-    host.run("cp", str(service.CLONE / "install"), "/var/tmp/unixspawner-test.install")
+    host.run("cp", f"{host.clone}/install", "/var/tmp/unixspawner-test.install")
     try:
         result = host.as_account("bob", "/var/tmp/unixspawner-test.install", check=False)
     finally:
@@ -124,15 +124,15 @@ def brought_back(host: Host) -> Iterator[Options]:
         yield chosen
     finally:
         service.install(host, *arguments_for(chosen))
-        wait_for("the sign-in page", lambda: service.answers(chosen.url))
+        wait_for("the sign-in page", lambda: service.answers(service.address(host)))
 
 
 @pytest.mark.last
 def test_another_port_and_base_url_are_an_option_away(host: Host, accounts: Accounts) -> None:
     with brought_back(host):
         service.install(host, "--port", "8123", "--base-url", "/lab")
-        url = options(host).url
-        assert url.endswith(":8123/lab/")
+        assert options(host).url.endswith(":8123/lab/")
+        url = service.address(host)
         wait_for("the sign-in page", lambda: service.answers(url))
         with Browserless(url) as alice:
             page = alice.sign_in(accounts.alice)
@@ -149,12 +149,13 @@ def test_uninstall_takes_back_exactly_what_was_installed(
 ) -> None:
     browser().sign_in(accounts.alice)
     with brought_back(host) as chosen:
+        url = service.address(host)
         service.uninstall(host)
         assert processes(host, "alice") == []
         assert left(host) == LEFT_BY_UNINSTALL | edited(host)
         for name in (chosen.hub_account, chosen.pam_account, "unixspawner-demo"):
             assert host.run("getent", "passwd", name, check=False).status == 2
-        assert not service.answers(chosen.url)
+        assert not service.answers(url)
         assert host.run("ls", "/run/unixspawner", check=False).status != 0
         assert host.run("visudo", "-c").status == 0
         assert host.run("test", "-e", f"{STATE}/admin-token", check=False).status == 1

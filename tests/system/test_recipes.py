@@ -23,7 +23,6 @@ from tests.system.recipes import (
     reachable_sockets,
     run_recipe,
 )
-from tests.system.service import CLONE
 
 PAGES = {
     "editor": ("user/alice/apps/editor/", "workbench.js"),
@@ -83,10 +82,11 @@ def test_a_recipe_answers_as_the_person_and_listens_for_nobody_else(
     assert host.run("find", "/tmp", "-maxdepth", "1", "-user", "alice").out == ""
 
 
-def test_only_one_application_takes_the_place_of_the_home_page(said: dict[str, str]) -> None:
+def test_only_one_application_takes_the_place_of_the_home_page(
+    host: Host, said: dict[str, str]
+) -> None:
     assert "demo takes the place of the home page" not in said["terminal"]
-    with open(f"{CATALOGUE}/jupyterlab.toml") as file:
-        assert "root = false\n" in file.read()
+    assert "root = false\n" in host.run("cat", f"{CATALOGUE}/jupyterlab.toml").out
 
 
 def test_the_terminal_runs_the_login_shell(
@@ -181,7 +181,7 @@ def test_removing_takes_everything_back_but_what_the_administrator_wrote(
 
 
 def test_nothing_is_installed_without_unixspawner(host: Host) -> None:
-    script = CLONE / "recipes/terminal/install"
+    script = f"{host.clone}/recipes/terminal/install"
     hidden = f"mount -t tmpfs none /etc/unixspawner && exec {script}"
     result = host.run("unshare", "--mount", "sh", "-c", hidden, check=False)
     assert result.status == 1
@@ -192,7 +192,7 @@ def test_nothing_is_installed_without_unixspawner(host: Host) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_root_installs(host: Host, accounts: Accounts, name: str) -> None:
-    script = str(CLONE / "recipes" / name / "install")
+    script = f"{host.clone}/recipes/{name}/install"
     result = host.as_account("alice", script, check=False)
     assert result.status == 1
     assert result.err == (f"recipes/{name}/install: this must be run by root: try it with sudo.\n")

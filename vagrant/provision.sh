@@ -1,0 +1,148 @@
+#!/bin/bash
+# Makes a fresh Debian the machine of vagrant/Vagrantfile: the service of the clone in /vagrant, installed by its own
+# installer, and accounts to try it with. Root runs it in the guest, again at any time:  provision.sh sudo|sudo-rs PORT
+set -euo pipefail
+
+clone=/vagrant
+cache=/var/cache/unixspawner
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export DEBIAN_FRONTEND=noninteractive
+packages=(ca-certificates curl fish make openssl procps psmisc python3-venv rsync tcsh zsh)
+
+fail() {
+	printf 'provision.sh: %s\n' "$1" >&2
+	exit 1
+}
+
+is_installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
+install_packages() {
+	local -a missing=()
+	local package
+	for package in "$@"; do
+		is_installed "$package" || missing+=("$package")
+	done
+	[ "${#missing[@]}" -gt 0 ] || return 0
+	echo "Installing packages: ${missing[*]}"
+	apt-get -qq update
+	apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" >/dev/null
+}
+
+# The certificates of the host.
+trust_certificates() {
+	[ -d /tmp/certificates ] || return 0
+	if ! are_trusted; then
+		cp -- /tmp/certificates/*.crt /usr/local/share/ca-certificates/
+		update-ca-certificates >/dev/null
+	fi
+	rm -r /tmp/certificates
+}
+
+are_trusted() {
+	local file
+	for file in /tmp/certificates/*.crt; do
+		cmp -s -- "$file" "/usr/local/share/ca-certificates/$(basename -- "$file")" || return 1
+	done
+}
+
+# pip and npm look for certificates in places of their own. Where the box brings the downloads along, they are used; if
+# all that is wanted is there, nothing is asked for elsewhere.
+set_up_downloads() {
+	local bundle=/etc/ssl/certs/ca-certificates.crt
+	printf '[global]\ncert = %s\n' "$bundle" >/etc/pip.conf
+	printf 'cafile=%s\n' "$bundle" >/root/.npmrc
+	[ -e "$cache/made-for" ] || return 0
+	printf 'find-links = %s\n' "$cache/wheels" >>/etc/pip.conf
+	printf 'cache=%s\nprefer-offline=true\n' "$cache/npm" >>/root/.npmrc
+	! (cd "$clone" && sha256sum --status --check "$cache/made-for") || echo 'no-index = true' >>/etc/pip.conf
+}
+
+# sudo-rs in the place of sudo, as an administrator does it who wants no other. Its package has neither the names, nor
+# the rules, nor the PAM stack that come with sudo.
+replace_sudo() {
+	local kept name
+	[ "$1" = sudo-rs ] && is_installed sudo || return 0
+	install_packages sudo-rs
+	kept=$(mktemp -d)
+	cp -a -- /etc/pam.d/sudo /etc/pam.d/sudo-i "$kept"
+	SUDO_FORCE_REMOVE=yes apt-get -qq -y -o Dpkg::Use-Pty=0 purge sudo >/dev/null
+	mv -- "$kept"/sudo* /etc/pam.d
+	rmdir -- "$kept"
+	(umask 0227 && printf '%s\n' 'root ALL=(ALL:ALL) ALL' '@includedir /etc/sudoers.d' >/etc/sudoers)
+	ln -sf -- ../lib/cargo/bin/sudo /usr/bin/sudo
+	ln -sf -- ../lib/cargo/bin/visudo /usr/sbin/visudo
+	for name in sudo visudo; do
+		[ "$("$name" --version 2>&1 | head -n 1 | cut -d ' ' -f 1)" = "$name-rs" ] || fail "$name is not $name-rs after all."
+	done
+}
+
+# Root can be signed in to with the key of the account vagrant: the tests act as root, and must not need sudo for it.
+open_root() {
+	local key
+	key=$(getent passwd vagrant | cut -d: -f6)/.ssh/authorized_keys
+	[ -r "$key" ] || fail "$key is not there: sign-in with a key is how Vagrant gets in."
+	install -d -m 700 /root/.ssh
+	install -m 600 "$key" /root/.ssh/authorized_keys
+}
+
+# Without KVM everything takes longer than on any real machine, and some things wait for only so long.
+allow_for_emulation() {
+	[ "$(systemd-detect-virt)" = qemu ] || return 0
+	install -D -m 755 /dev/stdin /usr/local/sbin/vagrant-patience <<-'END'
+		#!/bin/sh
+		# JupyterHub gives its proxy ten seconds to start, in numbers that no setting reaches.
+		cd /opt/unixspawner/current/lib/python3*/site-packages/jupyterhub || exit 1
+		grep -q 'wait_up(10)' proxy.py || exit 0
+		sed -i 's/wait_up(10)/wait_up(600)/; s/wait_timeout = 15/wait_timeout = 900/' proxy.py
+		/opt/unixspawner/current/bin/python -m py_compile proxy.py
+	END
+	install -D -m 644 /dev/stdin /etc/systemd/system/unixspawner.service.d/emulated.conf <<-'END'
+		# Made by vagrant/provision.sh: this machine is emulated.
+		[Service]
+		ExecStartPre=+/usr/local/sbin/vagrant-patience
+		# The proxy is asked only when it has something behind it: to say no takes it a third of a second.
+		ExecStartPost=
+		ExecStartPost=/bin/sh -c 'until curl -so /dev/null --unix-socket /run/unixspawner/hub.sock http://hub/; do kill -0 $MAINPID || exit 1; sleep 2; done'
+		ExecStartPost=/usr/local/bin/unixspawner status --quiet --wait 600 --pid $MAINPID
+		TimeoutStartSec=900
+		TimeoutStopSec=300
+	END
+}
+
+# The service listens on loopback only, as installed. This takes what comes from the host there.
+forward_port() {
+	cat >/etc/systemd/system/vagrant-forward.socket <<-'END'
+		# Made by vagrant/provision.sh: the way from the host's forwarded port to the service.
+		[Socket]
+		ListenStream=8001
+		[Install]
+		WantedBy=sockets.target
+	END
+	cat >/etc/systemd/system/vagrant-forward.service <<-'END'
+		[Unit]
+		Requires=vagrant-forward.socket
+		[Service]
+		ExecStart=/usr/lib/systemd/systemd-socket-proxyd 127.0.0.1:8000
+		DynamicUser=yes
+	END
+	systemctl daemon-reload
+	systemctl -q enable --now vagrant-forward.socket
+}
+
+main() {
+	local sudo=$1 port=$2
+	trust_certificates
+	install_packages "${packages[@]}"
+	replace_sudo "$sudo"
+	open_root
+	set_up_downloads
+	allow_for_emulation
+	"$clone/install" --demo
+	forward_port
+	"$clone/vagrant/accounts"
+	echo "On this machine's host the service is at http://127.0.0.1:$port/"
+}
+
+main "$@"
