@@ -41,12 +41,16 @@ def newest_path(account: str, server: str) -> str:
     home = log_path(account, server, "", previous=False)
     folders = spare_directories(_entry(account).pw_uid)
     spare = [spare_log(folder, server) for folder in folders]
-    for paths in ([home, *spare], spare):  # without the home, should that hang
-        with suppress(TooSlowError, OSError):
-            work = partial(_emit_newest, paths=paths)
-            found = as_account.call(account, work, SECONDS).decode()
-            return found or home
-    return home
+    try:
+        return _newest(account, [home, *spare]) or home
+    except TooSlowError:
+        if found := _newest(account, spare):
+            return found
+        raise _hangs(account, home) from None
+
+
+def _newest(account: str, paths: list[str]) -> str:
+    return as_account.call(account, partial(_emit_newest, paths=paths), SECONDS).decode()
 
 
 def _home(account: str) -> str:
@@ -176,16 +180,20 @@ def _explained(account: str, path: str) -> Iterator[None]:
     try:
         yield
     except TooSlowError:
-        raise AdminError(
-            f"The home directory of {account} does not answer within {SECONDS:g} seconds: look at "
-            f"the file server behind {os.path.dirname(path)}."
-        ) from None
+        raise _hangs(account, path) from None
     except FileNotFoundError:
         raise AdminError(f"There is no {path}. {_others(account, path)}") from None
     except OSError as error:
         if error.errno == ELOOP:
             raise AdminError(f"{path} is a symbolic link: it is not followed.") from None
         raise AdminError(f"{account} cannot read {path}: {error.strerror}.") from None
+
+
+def _hangs(account: str, path: str) -> AdminError:
+    return AdminError(
+        f"The home directory of {account} does not answer within {SECONDS:g} seconds: look at "
+        f"the file server behind {os.path.dirname(path)}."
+    )
 
 
 def _others(account: str, path: str) -> str:

@@ -38,8 +38,7 @@ class PatientHandler(logging.Handler):
                 return
             self._lines.append(line)
             if self._writer is None:
-                self._writer = threading.Thread(target=self._write, daemon=True)
-                self._writer.start()
+                self._writer = _begun(threading.Thread(target=self._write, daemon=True))
             self._news.notify_all()
 
     def flush(self) -> None:
@@ -58,6 +57,15 @@ class PatientHandler(logging.Handler):
             with self._news:
                 self._lines.popleft()
                 self._news.notify_all()
+
+
+def _begun(writer: threading.Thread) -> threading.Thread | None:
+    """None where the account may not have one more thread now: tried again with the next line."""
+    try:
+        writer.start()
+    except RuntimeError:
+        return None
+    return writer
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

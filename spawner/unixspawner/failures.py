@@ -7,6 +7,7 @@ from unixspawner_mediator.protocol import printable
 from .errors import AskError
 
 DECISIONS = {
+    "draining",
     "not-a-member",
     "no-shell",
     "system-account",

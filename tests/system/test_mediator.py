@@ -255,7 +255,7 @@ def begin(host: Host, name: str, server_id: str = "") -> Process:
     host.as_account(name, *marker, "sh", "-c", script)
 
     def find() -> Process | None:
-        return next((p for p in processes_of(host, name) if p.command[:1] == ["sleep"]), None)
+        return next((p for p in processes_of(host, name) if p.command == ["sleep", "300"]), None)
 
     return wait_for(f"{name}'s process", find)
 

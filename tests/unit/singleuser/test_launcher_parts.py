@@ -270,6 +270,24 @@ def test_a_log_on_a_full_disk_is_no_error() -> None:
     os.close(full)
 
 
+def test_a_log_waits_for_a_thread_that_the_account_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who runs as many processes as he may has a server all the same."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with open(tmp_path / "log", "wb", buffering=0) as file:
+        logger, handler = logger_on(file.fileno())
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            logger.warning("one")
+        logger.warning("two")
+        handler.flush()
+        assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
 # Processes
 
 
