@@ -16,7 +16,15 @@ SSHD = "/etc/pam.d/sshd"
 SSHD_COMMAND = f"sed -i '1i {LINE}' {SSHD}"  # of docs/administrators.md
 _NAMES = ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
 WITHOUT_SYSTEMD = "without systemd nobody has a slice"
+WITH_SUDO_RS = "sudo-rs opens no session of ours: servers are in nobody's slice"
 NOT_ENFORCED = "this kernel keeps no limits of memory by control group: seen in the virtual machine"
+
+
+def why_not_here(host: Host) -> str:
+    """What keeps servers from having the session that ssh has; empty when nothing does."""
+    if not has_systemd(host):
+        return WITHOUT_SYSTEMD
+    return WITH_SUDO_RS if "sudo-rs" in host.run("sudo", "--version").out else ""
 
 
 @contextmanager

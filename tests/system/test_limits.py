@@ -17,7 +17,6 @@ from tests.system.limits import (
     NOT_ENFORCED,
     PROGRAM,
     SSHD,
-    WITHOUT_SYSTEMD,
     enforces_memory,
     limits_file,
     limits_for_ssh,
@@ -25,6 +24,7 @@ from tests.system.limits import (
     now,
     properties,
     slice_of,
+    why_not_here,
 )
 from tests.system.people import is_alive, server_of
 from tests.system.service import has_systemd, options
@@ -33,8 +33,8 @@ from tests.system.ssh import session_of, signed_in
 
 @pytest.fixture
 def machine(host: Host) -> Host:
-    if not has_systemd(host):
-        pytest.skip(WITHOUT_SYSTEMD)
+    if reason := why_not_here(host):
+        pytest.skip(reason)
     return host
 
 

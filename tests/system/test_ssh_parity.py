@@ -10,7 +10,7 @@ from tests.system.accounts import Account, Accounts, replaced_file
 from tests.system.applications import facts, processes_of_application, shelf
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
-from tests.system.service import has_systemd
+from tests.system.limits import why_not_here
 from tests.system.ssh import Session, session_of, signed_in
 
 # Names of variables that only one of the two has, and why.
@@ -51,8 +51,8 @@ def application(host: Host, accounts: Accounts, browser: OpenBrowser) -> Iterato
 
 @pytest.fixture
 def terminal(host: Host, accounts: Accounts) -> Iterator[Session]:
-    if not has_systemd(host):
-        pytest.skip("without systemd there is no sshd that opens sessions like those of a machine")
+    if reason := why_not_here(host):
+        pytest.skip(reason)
     with signed_in(host, accounts.alice) as pid:
         yield session_of(host, pid)
 
@@ -105,8 +105,8 @@ def test_the_variables_are_those_of_ssh(application: Session, terminal: Session)
 def test_what_dotfiles_do_happens_in_both(
     host: Host, accounts: Accounts, browser: OpenBrowser, line: str
 ) -> None:
-    if not has_systemd(host):
-        pytest.skip("without systemd there is no sshd that opens sessions like those of a machine")
+    if reason := why_not_here(host):
+        pytest.skip(reason)
     alice = accounts.alice
     with dotfile(host, alice, line):
         person = browser()

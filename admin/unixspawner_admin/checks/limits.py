@@ -30,8 +30,10 @@ def check(_options: Options) -> Iterator[Finding]:
     if not file.is_empty:
         yield from _names(file, cure)
         yield _enforced(file)
-        for name in _stacks() if services.systemd_runs() else ():
-            yield from _stack(name, pam.stack("session", paths.PAM / name))
+        if services.systemd_runs():
+            yield _slices()
+            for name in _stacks():
+                yield from _stack(name, pam.stack("session", paths.PAM / name))
 
 
 def _names(file: LimitsFile, cure: str) -> Iterator[Finding]:
@@ -68,9 +70,23 @@ def said(file: LimitsFile) -> list[str]:
     return [key for key in Limits._fields if any(getattr(each, key) for each in sections)]
 
 
+def _slices() -> Finding:
+    """sudo-rs opens its own kind of session; a slice takes one with pam_systemd."""
+    is_rs = sudo.is_sudo_rs()
+    cure = "apt-get install sudo   # sudo-rs opens no session of ours"
+    return judge(
+        not is_rs and pam.makes_slices(paths.PAM),
+        "servers are in the slice of their person",
+        cure if is_rs else "pam-auth-update --enable systemd",
+        "warning",
+        wrong="servers are not in the slice of their person: of limits.toml they keep tasks alone",
+    )
+
+
 def _stacks() -> Iterator[str]:
     """The PAM services whose sessions should have limits: those of servers, and ssh."""
-    yield "sudo" if sudo.is_sudo_rs() else "unixspawner-session"
+    if not sudo.is_sudo_rs():
+        yield "unixspawner-session"
     if (paths.PAM / "sshd").exists():
         yield "sshd"
 

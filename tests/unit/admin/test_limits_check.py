@@ -21,6 +21,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "controllers").write_text("cpuset cpu io memory hugetlb pids\n")
     for name in ("unixspawner-session", "sshd"):
         (tmp_path / "pam.d" / name).write_text(f"{limits.LINE}\n")
+    (tmp_path / "pam.d/common-auth").touch()
+    (tmp_path / "pam.d/common-session").write_text("session optional pam_systemd.so\n")
     monkeypatch.setattr(paths, "PAM", tmp_path / "pam.d")
     monkeypatch.setattr(paths, "LIMITS", tmp_path / "limits.toml")
     monkeypatch.setattr(limits, "CONTROLLERS", tmp_path / "controllers")
@@ -38,7 +40,7 @@ def found(*levels: str) -> list[Finding]:
 
 def test_nothing_is_wrong() -> None:
     assert found() == []
-    assert len(found("ok")) == 6
+    assert len(found("ok")) == 7
 
 
 def test_a_file_without_sections_needs_nothing(machine: Path) -> None:
@@ -98,10 +100,14 @@ def test_a_machine_without_ssh_needs_no_line_for_it(machine: Path) -> None:
     assert found() == []
 
 
-def test_sudo_rs_knows_one_service_alone(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_that_are_in_nobodys_slice(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "pam.d/common-session").write_text("# session optional pam_systemd.so\n")
+    (finding,) = found("warning")
+    assert finding.text.startswith("servers are not in the slice of their person")
+    assert finding.cure == "pam-auth-update --enable systemd"
     monkeypatch.setattr(sudo, "is_sudo_rs", lambda: True)
     (finding,) = found("warning")
-    assert finding.text.startswith(f"{machine}/pam.d/sudo does not set limits")
+    assert "sudo-rs opens no session of ours" in finding.cure
 
 
 @pytest.mark.parametrize(
