@@ -30,11 +30,8 @@ _RECORD = re.compile(r"^<(\d+)>\S+ +\d+ [\d:]+ ([^\[:]+)\[\d+\]: (.*)$")
 def system_log(host: Host) -> Iterator[Lines]:
     """Yields a function: the lines of facility authpriv with a tag, from here on."""
     if has_systemd(host):
-        cursor = host.run("journalctl", "-n", "0", "--show-cursor", "-q").out
-        after = cursor.partition("cursor: ")[2].strip()
-        yield lambda tag: host.run(
-            *("journalctl", "--facility=authpriv", "-t", tag, "-o", "cat", "--after-cursor", after)
-        ).out.splitlines()
+        since = host.run("date", "+@%s.%6N").out.strip()
+        yield lambda tag: _journal(host, tag, since)
         return
     folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
     script = 'exec setsid /usr/bin/python3 -Ic "$1" "$2" >/dev/null 2>&1 </dev/null &'
@@ -45,6 +42,13 @@ def system_log(host: Host) -> Iterator[Lines]:
     finally:
         host.run("pkill", "-f", f"{folder}/log")
         host.run("rm", "-rf", "/dev/log", folder)
+
+
+def _journal(host: Host, tag: str, since: str) -> list[str]:
+    """By time: --after-cursor passes over the first line that fits the other options."""
+    host.run("journalctl", "--sync")
+    words = ("--facility=authpriv", "-t", tag, "-o", "cat", "--since", since)
+    return host.run("journalctl", "-q", *words).out.splitlines()
 
 
 def _lines(text: str, tag: str) -> list[str]:
