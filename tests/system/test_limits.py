@@ -273,7 +273,7 @@ def test_who_uses_up_the_memory_loses_the_application_and_is_told(
         alice.sign_in(accounts.alice)
         gateway = server_of(machine, "alice")  # before there is an application
         pid = facts(alice, "alice", "lab/")["pid"]
-        alice.fetch("GET", "user/alice/apps/lab/?allocate=512")
+        alice.fetch("POST", "user/alice/apps/lab/?allocate=512")  # a GET would be repeated
         wait_for("the end of it", lambda: command.has_ended(machine, pid))
         told = "because the 256 MiB of memory that you may use were used up"
         wait_for("the sentence", lambda: told in page(alice, "user/alice/apps/-/lab/log"))
