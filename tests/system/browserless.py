@@ -114,7 +114,7 @@ class Browserless:
         fitting = [
             c for c in cookies if (self.base + path).startswith(c.path) and "/user/" in c.path
         ]
-        return str(fitting[0].value) if fitting else ""
+        return str(max(fitting, key=lambda cookie: len(cookie.path)).value) if fitting else ""
 
     def _seen(self, answer: httpx.Response) -> httpx.Response:
         token = _FORM_XSRF.search(answer.text) or _PAGE_XSRF.search(answer.text)
