@@ -62,7 +62,7 @@ set_up_downloads() {
 # sudo-rs in the place of sudo, as an administrator does it who wants no other. Its package has neither the names, nor
 # the rules, nor the PAM stack that come with sudo.
 replace_sudo() {
-	local kept name
+	local kept
 	[ "$1" = sudo-rs ] && is_installed sudo || return 0
 	install_packages sudo-rs
 	kept=$(mktemp -d)
@@ -70,12 +70,11 @@ replace_sudo() {
 	SUDO_FORCE_REMOVE=yes apt-get -qq -y -o Dpkg::Use-Pty=0 purge sudo >/dev/null
 	mv -- "$kept"/sudo* /etc/pam.d
 	rmdir -- "$kept"
-	(umask 0227 && printf '%s\n' 'root ALL=(ALL:ALL) ALL' '@includedir /etc/sudoers.d' >/etc/sudoers)
+	(umask 0227 && printf '%s\n' "Defaults secure_path=\"$PATH\"" 'root ALL=(ALL:ALL) ALL' '@includedir /etc/sudoers.d' >/etc/sudoers)
 	ln -sf -- ../lib/cargo/bin/sudo /usr/bin/sudo
 	ln -sf -- ../lib/cargo/bin/visudo /usr/sbin/visudo
-	for name in sudo visudo; do
-		[ "$("$name" --version 2>&1 | head -n 1 | cut -d ' ' -f 1)" = "$name-rs" ] || fail "$name is not $name-rs after all."
-	done
+	[[ $(sudo --version) = sudo-rs* ]] || fail 'sudo is not sudo-rs after all.'
+	visudo -cq || fail 'sudo-rs does not understand the rules.'
 }
 
 # Root can be signed in to with the key of the account vagrant: the tests act as root, and must not need sudo for it.

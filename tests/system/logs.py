@@ -28,8 +28,7 @@ class HubLog:
     @classmethod
     def from_now(cls, host: Host) -> Self:
         if has_systemd(host):
-            out = host.run("journalctl", "-n", "0", "--show-cursor", "-q").out
-            return cls(host, out.partition("cursor: ")[2].strip(), True)
+            return cls(host, journal_cursor(host), True)
         return cls(host, host.run("stat", "-c", "%s", HUB_LOG).out.strip(), False)
 
     def text(self) -> str:
@@ -47,6 +46,8 @@ class SudoLog:
     """What sudo let the hub's account do or did not, one record a line."""
 
     host: Host
+    account: str
+    journal_from: str = ""  # a cursor, where sudo is sudo-rs: it keeps no log of its own
     offset: int = 0
 
     def from_now(self) -> Self:
@@ -65,17 +66,34 @@ class SudoLog:
         return [record for record in self.records() if "/mediator" in record]
 
     def _all(self) -> str:
-        return self.host.run("cat", SUDO_LOG, check=False).out
+        if not self.journal_from:
+            return self.host.run("cat", SUDO_LOG, check=False).out
+        command = ("journalctl", "-q", "-t", "sudo", "-o", "cat", "--after-cursor")
+        lines = self.host.run(*command, self.journal_from).out.splitlines(keepends=True)
+        return "".join(line for line in lines if line.startswith(f"{self.account} :"))
+
+
+def is_sudo_rs(host: Host) -> bool:
+    return host.run("sudo", "--version").out.startswith("sudo-rs")
+
+
+def journal_cursor(host: Host) -> str:
+    out = host.run("journalctl", "-n", "0", "--show-cursor", "-q").out
+    return out.partition("cursor: ")[2].strip()
 
 
 @contextmanager
 def sudo_log(host: Host) -> Iterator[SudoLog]:
     """Let sudo keep a log of the hub's account while the tests run, beside syslog."""
-    rule = f"Defaults:{options(host).hub_account} logfile={SUDO_LOG}, loglinelen=0\n"
+    account = options(host).hub_account
+    if is_sudo_rs(host):
+        yield SudoLog(host, account, journal_cursor(host))
+        return
+    rule = f"Defaults:{account} logfile={SUDO_LOG}, loglinelen=0\n"
     host.run("install", "-m", "0440", "/dev/stdin", f"{SUDO_LOG_RULE}.new", stdin=rule)
     host.run("visudo", "-cqf", f"{SUDO_LOG_RULE}.new")
     host.run("mv", f"{SUDO_LOG_RULE}.new", SUDO_LOG_RULE)
     try:
-        yield SudoLog(host)
+        yield SudoLog(host, account)
     finally:
         host.run("rm", "-f", SUDO_LOG_RULE, SUDO_LOG)
