@@ -324,7 +324,7 @@ class UnixSpawner(SudoSpawner):
         return [self.sudo_path, *self.sudo_args, "-u", account, self.mediator_path, verb]
 
     def _revoke_token(self) -> None:
-        """By its number: the hub forgets the token itself when it restarts or when a stop fails."""
+        """By its hash: the hub forgets the token itself when it restarts or when a stop fails."""
         if not self.will_resume:
             self._custody.revoke_token(self.user.db)
 
