@@ -39,6 +39,11 @@ class Accounts:
     def __iter__(self) -> Iterator[Account]:
         return iter((self.alice, self.bob, self.carol, self.mallory))
 
+    @property
+    def numbers(self) -> str:
+        """All of them for ps and pkill: a test may have taken a name away."""
+        return ",".join(str(account.uid) for account in self)
+
 
 def _is_ours(host: Host, name: str) -> bool:
     entry = host.run("getent", "passwd", name, check=False).out
@@ -71,25 +76,25 @@ def remove(host: Host, name: str) -> None:
     assert not _exists(host, name)
 
 
-def end_processes(host: Host, name: str) -> None:
-    """KILL whatever runs as the account, and wait until nothing does."""
-    host.run("pkill", "-KILL", "-U", name, check=False)
-    wait_for(f"the end of the processes of {name}", lambda: not _everything(host, name))
+def end_processes(host: Host, who: str) -> None:
+    """KILL whatever runs as an account, or as several, and wait until nothing does."""
+    host.run("pkill", "-KILL", "-U", who, check=False)
+    wait_for(f"the end of the processes of {who}", lambda: not _everything(host, who))
 
 
-def processes(host: Host, name: str) -> list[str]:
-    """The command lines of what runs as the account, without what is systemd's own.
+def processes(host: Host, who: str) -> list[str]:
+    """The command lines of what runs as an account, or as several, without what is systemd's own.
+
+    `who` is a name or a number, or several with commas in between, as ps has it.
 
     Each person has a manager of services, which outlasts the last session by some seconds.
     """
-    return [line for line in _everything(host, name) if not _OF_SYSTEMD.search(line)]
+    return [line for line in _everything(host, who) if not _OF_SYSTEMD.search(line)]
 
 
-def _everything(host: Host, name: str) -> list[str]:
+def _everything(host: Host, who: str) -> list[str]:
     """Zombies left out."""
-    lines = host.run(
-        "ps", "-ww", "-U", name, "-o", "stat=,pid=,args=", check=False
-    ).out.splitlines()
+    lines = host.run("ps", "-ww", "-U", who, "-o", "stat=,pid=,args=", check=False).out.splitlines()
     return [line.strip() for line in lines if not line.startswith("Z")]
 
 

@@ -121,6 +121,5 @@ def nothing_left_behind(
     yield
     clear_away(host, administrator)
     after = Leftovers.of(host, accounts)
-    for name in NAMES:
-        end_processes(host, name)  # so that one test's leftovers are not the next one's
+    end_processes(host, accounts.numbers)  # one test's leftovers are not the next one's
     assert after.beyond(before) == []

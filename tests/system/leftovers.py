@@ -33,7 +33,7 @@ class Leftovers:
     def of(cls, host: Host, accounts: Accounts) -> Self:
         return cls(
             sockets=lines(host.run("find", f"{RUN}/servers", "-mindepth", "1").out),
-            processes=tuple(line for name in NAMES for line in processes(host, name)),
+            processes=tuple(processes(host, accounts.numbers)),
             tokens=server_tokens(host),
             temporary_files=temporary_files(host, accounts),
         )
@@ -46,8 +46,7 @@ class Leftovers:
 
 def temporary_files(host: Host, accounts: Accounts) -> tuple[str, ...]:
     """By number, since a test may have taken a name away."""
-    people = [getattr(accounts, name) for name in NAMES]
-    owners = [word for person in people for word in ("-o", "-uid", str(person.uid))]
+    owners = [word for uid in accounts.numbers.split(",") for word in ("-o", "-uid", uid)]
     wanted = ("(", "-name", "unixspawner-test.*", *owners, ")", *SPARE_LOGS)
     where = ("find", *TEMPORARY, "-maxdepth", "1", "-ignore_readdir_race")
     return lines(host.run(*where, *wanted).out)
