@@ -222,7 +222,7 @@ def test_no_second_request_is_smuggled_past_the_gate(
         seen = puppet.received()
         assert [each.target for each in seen if "smuggled" in each.target] == [], name
         assert [each.fields["x-forwarded-user"] for each in seen] == ["alice"] * len(seen), name
-        assert seen[-1].target == "/after"
+        assert "/after" in [each.target for each in seen]
         puppet.forget()
 
 
