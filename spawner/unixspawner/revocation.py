@@ -16,6 +16,7 @@ from .client import AskError
 from .events import Asker
 
 STOPS_AT_ONCE = 10  # calls of sudo, for the day when a whole group is emptied
+OWN_END = 2.5  # seconds for a server that knows that it has to end
 GIVE_UP = 15.0  # seconds for a start that is being cancelled to clear up after itself
 
 
@@ -27,7 +28,7 @@ class Revocation:
         self._log: logging.Logger = app.log
         self._stops = asyncio.Semaphore(STOPS_AT_ONCE)
         self._told: set[str] = set()
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._under_way: dict[str, asyncio.Task[Any]] = {}
 
     def begin(self, person: people.Person, reason: str) -> None:
         """Start to end everything; asked again while that is under way, nothing happens."""
@@ -61,12 +62,12 @@ class Revocation:
             names = [name for name, spawner in user.spawners.items() if spawner.active]
             for name in names:
                 user.spawners[name].stop_polling()  # the hub would clear up beside us
-            await notice.look_again(self._to_be_told(user, visits_others))
-            await asyncio.gather(*(self._end_server(user, name) for name in names))
+            heard = await notice.look_again(self._to_be_told(user, visits_others))
+            await asyncio.gather(*(self._end_server(user, name, heard) for name in names))
         except Exception:
             self._log.exception("Could not end everything of %s", user.name)
 
-    async def _end_server(self, user: Any, name: str) -> None:
+    async def _end_server(self, user: Any, name: str, heard: set[str]) -> None:
         spawner = user.spawners.get(name)
         if spawner is None or spawner.pending in ("stop", "check"):
             return  # somebody is at it; when that leaves something, the next look finds it
@@ -77,7 +78,9 @@ class Revocation:
         spawner.stop_is_asked_for(Asker())
         try:
             # beside each other, since a proxy that is away takes its time to say so
-            await asyncio.gather(self._remove_route(user, name), self._end_processes(spawner))
+            await asyncio.gather(
+                self._remove_route(user, name), self._end_processes(spawner, heard)
+            )
             # the hub would forget a server that still runs; the next look tries again
             if user.spawners.get(name) is not spawner:
                 return
@@ -88,7 +91,10 @@ class Revocation:
         finally:
             spawner._stop_pending = False
 
-    async def _end_processes(self, spawner: Any) -> None:
+    async def _end_processes(self, spawner: Any, heard: set[str]) -> None:
+        if spawner.socket_path in heard:
+            # of an account without a name it alone may read what carries its mark
+            await spawner.wait_for_end(OWN_END)
         async with self._stops:
             with contextlib.suppress(AskError):  # logged, and in the audit line of the stop
                 await spawner.end()

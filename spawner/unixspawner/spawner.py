@@ -132,6 +132,10 @@ class UnixSpawner(SudoSpawner):
         finally:
             self._revoke_token()
 
+    async def wait_for_end(self, seconds: float) -> None:
+        """Until the server's process has ended by itself, but not longer."""
+        await self._custody.wait_for_end(seconds)
+
     def run_post_stop_hook(self) -> Any:
         """Called by the hub when a server is over, however it came to that."""
         self._events.over()

@@ -27,7 +27,8 @@ async def test_every_server_is_told_also_beside_one_that_is_gone_or_silent(
         silent.bind(str(tmp_path / "silent"))
         silent.listen()
         places = [str(tmp_path / "gone"), str(tmp_path / "silent"), path]
-        await notice.look_again([(place, "/user/alice/") for place in places])
+        heard_it = await notice.look_again([(place, "/user/alice/") for place in places])
+    assert heard_it == {path}
     server.close()
     await server.wait_closed()
     assert [each.splitlines()[0] for each in heard] == [b"POST /user/alice/api HTTP/1.1"]
