@@ -241,7 +241,10 @@ def test_somebody_outside_of_the_group_is_told_what_to_ask_for(
     browser: OpenBrowser,
     hub_log: HubLog,
     sudo_calls: SudoLog,
+    administrator: Browserless,
 ) -> None:
+    administrator.go("hub/home")
+    administrator.fetch("DELETE", "hub/api/users/mallory")  # where other tests have let mallory in
     mallory = browser()
     answer = mallory.submit_sign_in("mallory", accounts.mallory.password)
     group = options(host).users_group
