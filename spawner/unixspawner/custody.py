@@ -39,6 +39,13 @@ class Custody:
         self.process = ServerProcess.verify(identity, self._record.uid, sudo)
         records.write(self._record)
 
+    def never_began(self) -> None:
+        """What was asked for was refused: there is nothing to end, now or later."""
+        assert self._record is not None
+        records.remove(self._record)
+        records.held.pop(self._record.server_id, None)
+        self._record = None
+
     def adopt(self, record: Record) -> None:
         """The server of a former hub, if it still runs."""
         self._take(record)

@@ -18,6 +18,10 @@ DECISIONS = {
 """What somebody has decided: 403. Everything else is broken: 500."""
 
 
+UNCERTAIN = {"bad-reply", "internal-error", "no-answer"}
+"""After these a server may run all the same; every other answer means that none was started."""
+
+
 def for_the_person(error: AskError) -> SpawnException:
     """What JupyterHub shows; `reason` also labels its metrics."""
     status = 403 if error.code in DECISIONS else 500

@@ -286,8 +286,14 @@ class UnixSpawner(SudoSpawner):
         request = StartRequest(self.account, self.name, record.server_id, environment)
         command = self._sudo_command(self.account, "start")
         asked = time.perf_counter()
-        with metrics.stage("session"):
-            launch = await client.request_start(command, request, listener)
+        try:
+            with metrics.stage("session"):
+                launch = await client.request_start(command, request, listener)
+        except AskError as error:
+            if error.code not in failures.UNCERTAIN:
+                self._revoke_token()
+                self._custody.never_began()
+            raise
         taken, pid = 1000 * (time.perf_counter() - asked), launch.report.process.pid
         with contextlib.suppress(OSError):  # the record of before will do
             self._custody.started(launch.report.process, launch.sudo)

@@ -19,6 +19,7 @@ from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog
 from tests.system.service import MEDIATOR, MEDIATOR_TOML, RUN, SUDOERS, options
 from tests.system.sessions import SESSION_STACK
+from tests.system.test_mediator import begin, end
 
 WRONG = (
     "Wrong user name or password. If you are sure of both, your account may be locked: "
@@ -138,13 +139,16 @@ def _mediator_not_executable(host: Host, _bob: Account) -> AbstractContextManage
 
 
 @contextmanager
-def _no_process_allowed(host: Host, _bob: Account) -> Iterator[None]:
+def _no_process_allowed(host: Host, bob: Account) -> Iterator[None]:
+    """The kernel counts those that are there when sudo becomes the person."""
+    one = begin(host, bob.name)
     path = "/etc/security/limits.d/unixspawner-test.conf"
     host.run("install", "-m", "0644", "/dev/stdin", path, stdin="bob hard nproc 0\n")
     try:
         yield
     finally:
         host.run("rm", path)
+        end(host, one)
 
 
 def _no_directory_for_sockets(host: Host, _bob: Account) -> AbstractContextManager[None]:
@@ -351,5 +355,8 @@ def test_a_home_that_cannot_be_written_still_gets_a_server(
     mode = host.run("stat", "-c", "%a", accounts.bob.home).out.strip()
     host.run("rm", "-rf", f"{accounts.bob.home}/.local")
     change, restore = ("chmod", "555", accounts.bob.home), ("chmod", mode, accounts.bob.home)
+    person = browser()
     with changed(host, change, restore):
-        assert '<span id="name">bob</span>' in browser().sign_in(accounts.bob).text
+        sentence = "Nothing can be written to your home directory /home/bob (Permission denied)"
+        assert sentence in text_of(person.sign_in(accounts.bob).text)
+        assert '<span id="name">bob</span>' in person.go("user/bob/").text
