@@ -193,6 +193,9 @@ class Browserless:
     def servers(self, name: str) -> dict[str, dict[str, Any]]:
         """The servers that the hub knows of, by name."""
         answer = self.fetch("GET", f"hub/api/users/{name}")
+        if answer.status_code == 403:  # the page last seen was another session's
+            self.go("hub/home")
+            answer = self.fetch("GET", f"hub/api/users/{name}")
         assert answer.status_code == 200, answer.text
         servers: dict[str, dict[str, Any]] = answer.json().get("servers", {})
         return servers

@@ -156,13 +156,30 @@ def second_release(host: Host) -> Iterator[str]:
         host.run("rm", "-r", folder)
 
 
+@contextmanager
+def own_demo(host: Host) -> Iterator[str]:
+    """An application that is alice's own program: an upgrade starts the shared one anew."""
+    path, python = "/etc/unixspawner/apps.d/own.toml", "/opt/unixspawner/current/bin/python"
+    words = [python, "-I", "-m", "unixspawner_backend.demo", "--socket", "{socket}"]
+    text = f'title = "Own"\ncommand = {json.dumps(words)}\n'
+    host.run("install", "-m", "0644", "/dev/stdin", path, stdin=text)
+    try:
+        yield "user/alice/apps/own/echo"
+    finally:
+        host.run("rm", path)
+
+
 def test_an_upgrade_replaces_the_hub_under_an_open_websocket(
     host: Host, alice: Browserless
 ) -> None:
     server, proxy = server_of(host, "alice"), parts.number_of(host, PROXY)
     release = host.run("readlink", "/opt/unixspawner/current").out.strip()
     try:
-        with second_release(host) as clone, open_websocket(alice, "user/alice/echo") as ask:
+        with (
+            second_release(host) as clone,
+            own_demo(host) as echo,
+            open_websocket(alice, echo) as ask,
+        ):
             assert ask("before") == "alice: before"
             with parts.replaced(host, HUB):
                 host.run(f"{clone}/install", timeout=service.INSTALL_DEADLINE)
