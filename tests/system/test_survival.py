@@ -164,7 +164,7 @@ def own_demo(host: Host) -> Iterator[str]:
     text = f'title = "Own"\ncommand = {json.dumps(words)}\n'
     host.run("install", "-m", "0644", "/dev/stdin", path, stdin=text)
     try:
-        yield "user/alice/apps/own/echo"
+        yield "user/alice/apps/own/"
     finally:
         host.run("rm", path)
 
@@ -175,15 +175,14 @@ def test_an_upgrade_replaces_the_hub_under_an_open_websocket(
     server, proxy = server_of(host, "alice"), parts.number_of(host, PROXY)
     release = host.run("readlink", "/opt/unixspawner/current").out.strip()
     try:
-        with (
-            second_release(host) as clone,
-            own_demo(host) as echo,
-            open_websocket(alice, echo) as ask,
-        ):
-            assert ask("before") == "alice: before"
-            with parts.replaced(host, HUB):
-                host.run(f"{clone}/install", timeout=service.INSTALL_DEADLINE)
-            assert ask("after") == "alice: after"
+        with second_release(host) as clone, own_demo(host) as place:
+            whoami = f"{place}whoami"
+            wait_for("the application", lambda: alice.fetch("GET", whoami).status_code == 200)
+            with open_websocket(alice, f"{place}echo") as ask:
+                assert ask("before") == "alice: before"
+                with parts.replaced(host, HUB):
+                    host.run(f"{clone}/install", timeout=service.INSTALL_DEADLINE)
+                assert ask("after") == "alice: after"
         assert host.run("readlink", "/opt/unixspawner/current").out.strip() != release
         assert parts.number_of(host, PROXY) == proxy
         assert is_alive(host, server)
