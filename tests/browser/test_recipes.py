@@ -12,8 +12,12 @@ from tests.system.host import Host, wait_for
 from tests.system.recipes import installed_recipes, network_listeners
 
 CONTROL, ENTER = "\ue009", "\ue007"
-# What code-server's page complains about wherever it runs, see recipes/editor/README.md.
-EDITORS_OWN = ("/vsda", "ServiceWorker", "network - The path of the provided scope")
+# What code-server's page complains about wherever it runs, see recipes/editor/README.md; and what
+# the editor logs of itself, marked so. What cannot be loaded or is forbidden the browser says.
+EDITORS_OWN = (
+    *("/vsda", "ServiceWorker", "network - The path of the provided scope"),
+    '"%c  ERR" "color: #f33"',
+)
 
 
 @pytest.fixture(scope="module")
