@@ -9,7 +9,6 @@ import websockets.sync.client
 from tests.system import service
 from tests.system.browserless import Browserless
 from tests.system.host import Host, wait_for
-from tests.system.service import has_systemd
 from websockets.typing import Origin
 
 HUB, PROXY = "hub", "proxy"
@@ -69,33 +68,19 @@ def replaced(host: Host, *parts: str) -> Iterator[None]:
 
 def restart(host: Host) -> None:
     """The service, as an administrator does it."""
-    command = (
-        ("systemctl", "restart", "unixspawner")
-        if has_systemd(host)
-        else ("/etc/init.d/unixspawner", "restart")
-    )
-    host.run(*command, timeout=180)
+    host.run(*service.service_command(host, "restart"), timeout=180)
     wait_until_serving(host)
 
 
 @contextmanager
 def stopped(host: Host) -> Iterator[None]:
     """Without the service; it runs again afterwards."""
-    script = (
-        ("systemctl", "stop", "unixspawner")
-        if has_systemd(host)
-        else ("/etc/init.d/unixspawner", "stop")
-    )
-    host.run(*script, timeout=120)
+    host.run(*service.service_command(host, "stop"), timeout=120)
     try:
         yield
     finally:
-        host.run(*script[:-2], *_start_words(script), timeout=180)
+        host.run(*service.service_command(host, "start"), timeout=180)
         wait_until_serving(host)
-
-
-def _start_words(script: tuple[str, ...]) -> tuple[str, ...]:
-    return ("start", "unixspawner") if script[0] == "systemctl" else (script[0], "start")
 
 
 @contextmanager
