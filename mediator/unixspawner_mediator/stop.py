@@ -30,7 +30,7 @@ def answer_stop() -> None:
         raise broken_request("a stop request carries no descriptors")
     request = decode_request(data, StopRequest)
     config = configuration.read()
-    uid = system.own_uid()
+    uid = system.uid_with_its_group()
     _authorise(config, uid, request)
     signalled, left = _end(request)
     whose = f"user={request.user} uid={uid} server={request.server_name!r}"

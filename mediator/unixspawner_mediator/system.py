@@ -112,9 +112,21 @@ def own_account() -> Account:
         raise Refusal(
             "no-account", "This account is not known to the name service: ask your administrator."
         ) from None
+    _require_group(entry)
+    return _account(entry, [*os.getgroups(), os.getgid()])
+
+
+def uid_with_its_group() -> int:
+    """As `own_uid`; where the number still has a name, it must run with that one's group."""
+    uid = own_uid()
+    with contextlib.suppress(KeyError):  # userdel: sudo then leaves us the group of its caller
+        _require_group(pwd.getpwuid(uid))
+    return uid
+
+
+def _require_group(entry: pwd.struct_passwd) -> None:
     if os.getgid() != entry.pw_gid:  # sudo -g lets the hub choose among the person's groups
         raise Refusal("wrong-group", "The mediator must run with the account's own group.")
-    return _account(entry, [*os.getgroups(), os.getgid()])
 
 
 def account_of(name: str) -> Account | None:

@@ -36,7 +36,8 @@ def servers(host: Host, person: str) -> dict[str, dict[str, Any]]:
 
 def at_terminal(host: Host, command: str, columns: int = 80, lines: int = 24) -> list[str]:
     """What a terminal of that size is shown, line by line, its colours left out."""
-    script = f"stty cols {columns} rows {lines}; {command}"
+    # whoever runs the tests may have a terminal too, and tell its size to all that runs in it
+    script = f"unset COLUMNS LINES; stty cols {columns} rows {lines}; {command}"
     out = host.run("script", "-qec", script, "/dev/null", check=False, timeout=60).out
     return [_COLOUR.sub("", line).rstrip("\r") for line in out.split("\n")]
 
