@@ -89,18 +89,13 @@ open_root() {
 # Without KVM everything takes longer than on any real machine, and some things wait for only so long.
 allow_for_emulation() {
 	[ "$(systemd-detect-virt)" = qemu ] || return 0
-	install -D -m 755 /dev/stdin /usr/local/sbin/vagrant-patience <<-'END'
-		#!/bin/sh
-		# JupyterHub gives its proxy ten seconds to start, in numbers that no setting reaches.
-		cd /opt/unixspawner/current/lib/python3*/site-packages/jupyterhub || exit 1
-		grep -q 'wait_up(10)' proxy.py || exit 0
-		sed -i 's/wait_up(10)/wait_up(600)/; s/wait_timeout = 15/wait_timeout = 900/' proxy.py
-		/opt/unixspawner/current/bin/python -m py_compile proxy.py
+	install -D -m 644 /dev/stdin /etc/unixspawner/jupyterhub_config.d/50-emulated.py <<-'END'
+		# Made by vagrant/provision.sh: this machine is emulated.
+		c.UnixProxy.start_timeout = 600
 	END
 	install -D -m 644 /dev/stdin /etc/systemd/system/unixspawner.service.d/emulated.conf <<-'END'
 		# Made by vagrant/provision.sh: this machine is emulated.
 		[Service]
-		ExecStartPre=+/usr/local/sbin/vagrant-patience
 		# The proxy is asked only when it has something behind it: to say no takes it a third of a second.
 		ExecStartPost=
 		ExecStartPost=/bin/sh -c 'until curl -so /dev/null --unix-socket /run/unixspawner/hub.sock http://hub/; do kill -0 $MAINPID || exit 1; sleep 2; done'

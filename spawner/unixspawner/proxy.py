@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from jupyterhub.httpclient import fetch
 from jupyterhub.objects import Server
 from jupyterhub.proxy import ConfigurableHTTPProxy
-from traitlets import Unicode, default
+from traitlets import Float, Unicode, default
 
 from . import listeners, proxy_process
 from .proxy_process import ProxyProcess
@@ -42,6 +42,12 @@ class UnixProxy(ConfigurableHTTPProxy):
         "/var/lib/unixspawner/proxy-token",
         config=True,
         help="Where the secret between hub and proxy is kept, so that the next hub has it too.",
+    )
+
+    start_timeout = Float(
+        60.0,
+        config=True,
+        help="Seconds in which a proxy that was started must take connections.",
     )
 
     @default("auth_token")
@@ -119,8 +125,9 @@ class UnixProxy(ConfigurableHTTPProxy):
     async def _start_anew(self, mark: str) -> None:
         self._remove_process_files()
         os.environ[proxy_process.MARK] = mark  # the hub hands its own environment on
+        deadline = time.monotonic() + self.start_timeout
         try:
-            await super().start()
+            await self._start_until(deadline)
         except RuntimeError:  # it has ended
             self.require_free_port()
             raise
@@ -128,6 +135,25 @@ class UnixProxy(ConfigurableHTTPProxy):
             del os.environ[proxy_process.MARK]
             if self._check_running_callback is not None:
                 self._check_running_callback.stop()
+
+    async def _start_until(self, deadline: float) -> None:
+        """JupyterHub itself gives up after ten seconds; a busy machine may need more at its boot."""
+        try:
+            await super().start()
+        except TimeoutError:
+            while not await self._takes_connections():
+                if self.proxy_process.poll() is not None:
+                    raise RuntimeError("The proxy ended before it took connections.") from None
+                if time.monotonic() > deadline:
+                    raise
+
+    async def _takes_connections(self) -> bool:
+        try:
+            for url in (self.public_url, self.api_url):
+                await Server.from_url(url).wait_up(1)
+        except TimeoutError:
+            return False
+        return True
 
     async def _keep_running(self, process: ProxyProcess) -> None:
         began = time.monotonic()
