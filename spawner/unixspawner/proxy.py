@@ -13,6 +13,7 @@ import secrets
 import stat
 import sys
 import time
+from subprocess import Popen
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -53,6 +54,8 @@ class UnixProxy(ConfigurableHTTPProxy):
     @default("auth_token")
     def _kept_token(self) -> str:
         return kept_token(self.token_file)
+
+    proxy_process: ProxyProcess | Popen[bytes]  # taken over, or a child of this hub
 
     def __init__(self, **kwargs: Any) -> None:
         self._watching: asyncio.Task[None] | None = None
@@ -137,7 +140,7 @@ class UnixProxy(ConfigurableHTTPProxy):
                 self._check_running_callback.stop()
 
     async def _start_until(self, deadline: float) -> None:
-        """JupyterHub itself gives up after ten seconds; a busy machine may need more at its boot."""
+        """JupyterHub itself gives up after ten seconds; a busy machine may need more at boot."""
         try:
             await super().start()
         except TimeoutError:

@@ -28,6 +28,7 @@ class Impatient(UnixProxy):
     """JupyterHub has started it and given up, as it does after ten seconds."""
 
     public_url = api_url = ""
+    proxy_process: subprocess.Popen[bytes]
 
 
 @pytest.fixture
