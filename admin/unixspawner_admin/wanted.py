@@ -44,12 +44,15 @@ def log_group() -> str:
 
 
 def programs(context: Context) -> list[WantedFile]:
-    mediator = context.source / "mediator"
-    pamela = _pamela(context.release)
+    source, pamela = context.source / "mediator", _pamela(context.release)
+    known = zipapps.known(_mediator_toml(context).content, _limits_toml(context).content)
+    zips = {
+        "mediator": zipapps.mediator(source, known),
+        "authenticate": zipapps.authenticate(source, known, pamela),
+        "session-limits": zipapps.session_limits(source, known),
+    }
     wanted = [
-        WantedFile(paths.LIBEXEC / "mediator", zipapps.mediator(mediator), 0o755),
-        WantedFile(paths.LIBEXEC / "authenticate", zipapps.authenticate(mediator, pamela), 0o755),
-        WantedFile(paths.LIBEXEC / "session-limits", zipapps.session_limits(mediator), 0o755),
+        *(WantedFile(paths.LIBEXEC / name, content, 0o755) for name, content in zips.items()),
         _template(context, "config/libexec/command", paths.COMMAND, mode=0o755),
     ]
     for name in _launchers(context):
@@ -76,11 +79,19 @@ def _launchers(context: Context) -> Iterator[str]:
         yield "demo"
 
 
-def _pamela(built: Path) -> tuple[str, bytes]:
+def _pamela(built: Path) -> bytes:
     """The module from the release; empty in a dry run that has none yet."""
     if not release.is_complete(built):
-        return "pamela.py", b""
-    return "pamela.py", (release.site_packages(built) / "pamela.py").read_bytes()
+        return b""
+    return (release.site_packages(built) / "pamela.py").read_bytes()
+
+
+def _mediator_toml(context: Context) -> WantedFile:
+    return _template(context, "config/mediator.toml", paths.ETC / "mediator.toml", editable=True)
+
+
+def _limits_toml(context: Context) -> WantedFile:
+    return _plain(context, "config/limits.toml", paths.LIMITS)
 
 
 def configuration(context: Context) -> list[WantedFile]:
@@ -90,8 +101,8 @@ def configuration(context: Context) -> list[WantedFile]:
         WantedFile(paths.OPTIONS, options),
         _plain(context, "config/jupyterhub_config.py", paths.HUB_CONFIG),
         *_pages(context),
-        _template(context, "config/mediator.toml", paths.ETC / "mediator.toml", editable=True),
-        _plain(context, "config/limits.toml", paths.LIMITS),
+        _mediator_toml(context),
+        _limits_toml(context),
         *_pam(context),
         *_service_files(context),
     ]

@@ -7,12 +7,14 @@ of another version passes over the compiled form.
 import importlib.util
 import io
 import marshal
+import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 SHEBANG = b"#!/usr/bin/python3 -IS\n"
 PACKAGE = "unixspawner_mediator"
+_KNOWN = f"{PACKAGE}/known.py"
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP file can express
 _UNCHECKED_HASH = 1  # PEP 552: compiled for exactly this source, do not look at times
 # What only `authenticate` has: password checks, and whatever looks at hashes or loads libraries.
@@ -21,37 +23,43 @@ _CHECKING = ("authenticate", "each_service", "examine", "name_service", "shadow"
 _LIMITING = ("session_limits", "slices")
 # What it has besides: whatever looks up an account and reads root's settings.
 _LOOKING_UP = (
-    *("__init__", "config", "errors", "limits", "paths"),
+    *("__init__", "config", "errors", "known", "limits", "paths"),
     *("policy", "protocol", "sentences", "system"),
 )
 _MARSHAL_WITHOUT_REFERENCES = 2  # later formats depend on reference counts, hence on chance
 
 
-def mediator(source: Path) -> bytes:
+def known(*texts: bytes) -> bytes:
+    """The module that has read these TOML files already, for the one of this name in the clone."""
+    tables = {text: tomllib.loads(text.decode()) for text in texts}
+    return f'"""What the installer wrote itself, read already."""\n\nTABLES = {tables!r}\n'.encode()
+
+
+def mediator(source: Path, known: bytes) -> bytes:
     """The verbs start and stop. It never loads the password checks."""
     modules = [path for path in _modules(source) if path.stem not in (*_CHECKING, *_LIMITING)]
-    return _build(modules, "__main__", [])
+    return _build(modules, "__main__", {_KNOWN: known})
 
 
-def authenticate(source: Path, pamela: tuple[str, bytes]) -> bytes:
+def authenticate(source: Path, known: bytes, pamela: bytes) -> bytes:
     modules = [path for path in _modules(source) if path.stem not in _LIMITING]
-    return _build(modules, "authenticate", [pamela])
+    return _build(modules, "authenticate", {_KNOWN: known, "pamela.py": pamela})
 
 
-def session_limits(source: Path) -> bytes:
+def session_limits(source: Path, known: bytes) -> bytes:
     """It can start, stop and check nothing."""
     modules = [path for path in _modules(source) if path.stem in (*_LIMITING, *_LOOKING_UP)]
-    return _build(modules, "session_limits", [])
+    return _build(modules, "session_limits", {_KNOWN: known})
 
 
 def _modules(source: Path) -> list[Path]:
     return sorted((source / PACKAGE).glob("*.py"))
 
 
-def _build(modules: Iterable[Path], entry: str, extra: Iterable[tuple[str, bytes]]) -> bytes:
+def _build(modules: Iterable[Path], entry: str, made: Mapping[str, bytes]) -> bytes:
     main = f"import sys\n\nfrom {PACKAGE}.{entry} import main\n\nsys.exit(main())\n"
     contents = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in modules}
-    contents |= {"__main__.py": main.encode()} | dict(extra)
+    contents |= {"__main__.py": main.encode(), **made}
     buffer = io.BytesIO(SHEBANG)
     buffer.seek(0, io.SEEK_END)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:

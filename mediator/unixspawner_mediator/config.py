@@ -6,16 +6,17 @@ what runs. The check looks at the open descriptor: the file that is read is the 
 
 import os
 import stat
-import tomllib
 from typing import Any, NamedTuple, get_type_hints
 
+from .known import TABLES
 from .protocol import VARIABLE
 
 PATH = "/etc/unixspawner/mediator.toml"
+LIMITS = "/etc/unixspawner/limits.toml"
 
 
 class ConfigError(Exception):
-    """mediator.toml cannot be used as it is; the text says what to change."""
+    """A file of root's cannot be used as it is; the text says what to change."""
 
 
 class Config(NamedTuple):
@@ -38,13 +39,39 @@ def read(path: str = PATH) -> Config:
         ConfigError: missing, not root's, writable by others, or not what we expect in it.
     """
     try:
-        with open(path, "rb") as file:
-            require_root_owned(os.fstat(file.fileno()), path)
-            return parse(tomllib.load(file))
+        return parse(load(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+
+
+def load(path: str) -> dict[str, Any]:
+    """The content of a TOML file that nobody but root can have written.
+
+    Raises:
+        ConfigError: not root's, writable by others, or not TOML.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        require_root_owned(os.fstat(file.fileno()), path)
+        text = file.read()
+    if text in TABLES:
+        return TABLES[text]
+    import tomllib  # a tenth of a mediator's life, and mostly not needed
+
+    try:
+        return tomllib.loads(text.decode())
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def is_empty(path: str) -> bool:
+    """Whether a file of root's is missing or sets nothing. One that cannot be used is not empty."""
+    try:
+        return not load(path)
+    except FileNotFoundError:
+        return True
+    except (ConfigError, OSError):
+        return False
 
 
 def require_root_owned(status: os.stat_result, path: str) -> None:

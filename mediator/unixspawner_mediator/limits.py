@@ -6,15 +6,12 @@ of the person's groups, else the default; why, is in docs/adr/0021.
 """
 
 import math
-import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from .config import ConfigError, require_root_owned
+from .config import LIMITS, ConfigError, load
 
-PATH = "/etc/unixspawner/limits.toml"
 UNLIMITED = "infinity"
 LEAST_MEMORY = 64 * 2**20  # octets; with less not even a shell comes up
 LEAST_TASKS, MOST_TASKS = 32, 2**22
@@ -45,22 +42,18 @@ class LimitsFile(NamedTuple):
 NOTHING = Limits()
 
 
-def read(path: str = PATH) -> LimitsFile:
+def read(path: str = LIMITS) -> LimitsFile:
     """Read the limits. A file that is not there says nothing.
 
     Raises:
         ConfigError: not root's, writable by others, or not what we expect in it.
     """
     try:
-        with open(path, "rb") as file:
-            require_root_owned(os.fstat(file.fileno()), path)
-            return parse(tomllib.load(file))
+        return parse(load(path))
     except FileNotFoundError:
         return parse({})
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def parse(table: dict[str, Any]) -> LimitsFile:

@@ -103,7 +103,7 @@ def _limit_tasks(account: Account) -> None:
 
     A file that cannot be used keeps nobody out, as in `session-limits`.
     """
-    if system.own_slice_counts_tasks():
+    if configuration.is_empty(configuration.LIMITS) or system.own_slice_counts_tasks():
         return
     from . import limits  # not needed on most machines
 

@@ -10,7 +10,7 @@ from unixspawner_admin import paths, services, sudo
 from unixspawner_admin.checks import limits
 from unixspawner_admin.findings import Finding
 from unixspawner_admin.options import Options
-from unixspawner_mediator import limits as limits_file
+from unixspawner_mediator import config
 
 READENV = "session required pam_env.so user_readenv=1 envfile=/etc/default/locale"
 
@@ -28,7 +28,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(limits, "CONTROLLERS", tmp_path / "controllers")
     monkeypatch.setattr(services, "systemd_runs", lambda: True)
     monkeypatch.setattr(sudo, "is_sudo_rs", lambda: False)
-    monkeypatch.setattr(limits_file, "require_root_owned", lambda _status, _path: None)
+    monkeypatch.setattr(config, "require_root_owned", lambda _status, _path: None)
     (tmp_path / "limits.toml").write_text('[default]\nmemory = "1G"\ntasks = 100\n')
     return tmp_path
 

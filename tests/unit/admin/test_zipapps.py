@@ -7,6 +7,7 @@ from pathlib import Path
 from unixspawner_admin import zipapps
 
 SOURCE = Path(__file__).parents[3] / "mediator"
+KNOWN = zipapps.known(b"umask = '0027'\n")
 
 
 def names(tmp_path: Path, content: bytes) -> set[str]:
@@ -18,16 +19,27 @@ def names(tmp_path: Path, content: bytes) -> set[str]:
 
 
 def test_the_same_sources_give_the_same_bytes() -> None:
-    assert zipapps.mediator(SOURCE) == zipapps.mediator(SOURCE)
+    assert zipapps.mediator(SOURCE, KNOWN) == zipapps.mediator(SOURCE, KNOWN)
+
+
+def test_what_the_installer_writes_is_read_already(tmp_path: Path) -> None:
+    path = tmp_path / "mediator"
+    path.write_bytes(zipapps.mediator(SOURCE, KNOWN))
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from unixspawner_mediator import config"
+    program += "; print(config.TABLES)"
+    command = ["/usr/bin/python3", "-IS", "-c", program, str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert eval(shown) == {b"umask = '0027'\n": {"umask": "0027"}}
 
 
 def test_the_mediator_cannot_check_passwords(tmp_path: Path) -> None:
-    found = names(tmp_path, zipapps.mediator(SOURCE))
+    found = names(tmp_path, zipapps.mediator(SOURCE, KNOWN))
     assert "unixspawner_mediator/start.py" in found
     modules = {name.rpartition("/")[2] for name in found if name.endswith(".py")}
     assert modules == {
         *("__init__.py", "__main__.py", "config.py", "errors.py", "home.py", "paths.py"),
         *(
+            "known.py",
             "limits.py",
             "policy.py",
             "processes.py",
@@ -42,17 +54,18 @@ def test_the_mediator_cannot_check_passwords(tmp_path: Path) -> None:
 
 
 def test_authenticate_carries_pamela(tmp_path: Path) -> None:
-    found = names(tmp_path, zipapps.authenticate(SOURCE, ("pamela.py", b"")))
+    found = names(tmp_path, zipapps.authenticate(SOURCE, KNOWN, b""))
     programs = {f"unixspawner_mediator/{name}.py" for name in ("authenticate", "examine", "shadow")}
     assert {"pamela.py", *programs} <= found
 
 
 def test_session_limits_can_start_stop_and_check_nothing(tmp_path: Path) -> None:
-    found = names(tmp_path, zipapps.session_limits(SOURCE))
+    found = names(tmp_path, zipapps.session_limits(SOURCE, KNOWN))
     modules = {name.rpartition("/")[2] for name in found if name.endswith(".py")}
     assert modules == {
-        *("__init__.py", "__main__.py", "config.py", "errors.py", "limits.py", "paths.py"),
+        *("__init__.py", "__main__.py", "config.py", "errors.py", "known.py", "limits.py"),
         *(
+            "paths.py",
             "policy.py",
             "protocol.py",
             "sentences.py",
@@ -65,14 +78,14 @@ def test_session_limits_can_start_stop_and_check_nothing(tmp_path: Path) -> None
 
 def test_session_limits_loads_from_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "session-limits"
-    path.write_bytes(zipapps.session_limits(SOURCE))
+    path.write_bytes(zipapps.session_limits(SOURCE, KNOWN))
     command = ["/usr/bin/python3", "-IS", str(path)]
     result = subprocess.run(command, env={"PAM_USER": "root"}, capture_output=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
 def test_it_runs_isolated_and_names_the_system_s_python(tmp_path: Path) -> None:
-    content = zipapps.mediator(SOURCE)
+    content = zipapps.mediator(SOURCE, KNOWN)
     assert content.startswith(b"#!/usr/bin/python3 -IS\n")
     path = tmp_path / "mediator"
     path.write_bytes(content)
