@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.system import command, parts, service
-from tests.system.accounts import Accounts, changed, replaced_file
+from tests.system.accounts import Accounts, changed, replaced_file, unknown
 from tests.system.command import Finding
 from tests.system.host import Host
 from tests.system.service import MEDIATOR, MEDIATOR_TOML, SUDOERS, options, without_hub
@@ -246,6 +246,13 @@ AILMENTS = [
         "account jupyterhub-pam is not in the group shadow: nobody can sign in",
         "usermod -aG shadow jupyterhub-pam",
         cured=True,
+    ),
+    Ailment(
+        "no checking account",
+        lambda host: unknown(host, "jupyterhub-pam"),
+        "failure",
+        "there is no account jupyterhub-pam",
+        "INSTALL",
     ),
     # owners and modes
     Ailment(
