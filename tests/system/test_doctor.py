@@ -248,6 +248,14 @@ AILMENTS = [
         cured=True,
     ),
     Ailment(
+        "a hub's account that has expired",
+        by("chage", "-E", "0", "jupyterhub", undo=("chage", "-E", "-1", "jupyterhub")),
+        "warning",
+        "account jupyterhub has expired, and sudo may refuse it",
+        "chage -E -1 jupyterhub",
+        cured=True,
+    ),
+    Ailment(
         "no checking account",
         lambda host: unknown(host, "jupyterhub-pam"),
         "failure",

@@ -16,7 +16,7 @@ from tests.system.browserless import Browserless, login_error, text_of
 from tests.system.database import known_users
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
-from tests.system.logs import HubLog, SudoLog
+from tests.system.logs import HubLog, SudoLog, is_sudo_rs
 from tests.system.service import AUTHENTICATE, MEDIATOR, MEDIATOR_TOML, RUN, SUDOERS, options
 from tests.system.sessions import SESSION_STACK
 from tests.system.test_mediator import begin, end
@@ -36,6 +36,10 @@ SESSION_FAILED = (
 MEDIATOR_MISSING = (
     "A program of this service is missing or cannot run: ask your administrator to run `./install` "
     "again."
+)
+HUB_ACCOUNT_UNUSABLE = (
+    "The account of this service is locked or has expired: ask your administrator to run "
+    "`unixspawner doctor`."
 )
 BAD_CONFIGURATION = (
     "This service is not configured correctly: ask your administrator to run `unixspawner doctor`."
@@ -371,6 +375,44 @@ def test_where_no_password_can_be_checked_nobody_learns_which_accounts_there_are
     with _checking_account_without_hashes(host, accounts.bob):
         said = [login_error(browser().submit_sign_in(*each)) for each in tries]
     assert said == 3 * [PASSWORDS_UNAVAILABLE]
+
+
+def expired_hub_account(host: Host) -> AbstractContextManager[None]:
+    account = options(host).hub_account
+    return changed(host, ("chage", "-E", "0", account), ("chage", "-E", "-1", account))
+
+
+def locked_hub_account(host: Host) -> AbstractContextManager[None]:
+    """Put back with the file: an account that never had a password cannot be unlocked."""
+    path, kept = "/etc/shadow", "/etc/shadow.unixspawner-test"
+    host.run("cp", "-a", path, kept)
+    return changed(host, ("usermod", "-L", options(host).hub_account), ("mv", kept, path))
+
+
+def test_a_lock_of_the_hubs_account_keeps_nobody_out(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    """It has no password that could be locked, and sudo asks for none."""
+    with locked_hub_account(host):
+        assert '<span id="name">bob</span>' in browser().sign_in(accounts.bob).text
+
+
+def test_an_expired_account_of_the_hub_keeps_nobody_out_or_is_said(
+    host: Host, accounts: Accounts, browser: OpenBrowser, hub_log: HubLog
+) -> None:
+    """sudo asks our own service of PAM, which does not mind; sudo-rs asks the machine's."""
+    bob = browser()
+    bob.sign_in_only(accounts.bob)
+    with expired_hub_account(host):
+        if not is_sudo_rs(host):
+            assert '<span id="name">bob</span>' in browser().sign_in(accounts.bob).text
+            return
+        answer = browser().submit_sign_in("bob", accounts.bob.password)
+        assert (answer.status_code, login_error(answer)) == (403, HUB_ACCOUNT_UNUSABLE)
+        hub_log.wait_for(HUB_ACCOUNT_UNUSABLE)
+        page = spawn_answer(bob)
+    assert page.status_code in (403, 500)
+    assert HUB_ACCOUNT_UNUSABLE in text_of(page.text)
 
 
 def test_a_home_that_cannot_be_written_still_gets_a_server(
