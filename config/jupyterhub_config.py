@@ -13,6 +13,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from aiohttp import ClientTimeout
+
 from unixspawner import access, draining
 from unixspawner.bounds import bound_http_server
 
@@ -69,6 +71,11 @@ c.ConfigurableHTTPProxy.command = [
 c.ConfigurableHTTPProxy.api_url = unix_url(RUN / "proxy-api.sock")
 c.ConfigurableHTTPProxy.command_umask = 0o077
 c.ConfigurableHTTPProxy.pid_file = str(RUN / "proxy.pid")
+# JupyterHub waits five minutes for a proxy that stands still; here it gives up and asks again, by
+# when there may be another proxy. The same holds when it asks whether a server answers.
+c.JupyterHubHTTPClient.session_options = {
+    "timeout": ClientTimeout(total=60, sock_connect=10, sock_read=20)
+}
 
 # State. An older database is upgraded at start, after a copy has been made of it.
 c.JupyterHub.db_url = f"sqlite:///{STATE / 'jupyterhub.sqlite'}"

@@ -73,7 +73,7 @@ def _authenticate(config: Config, request: AuthenticateRequest) -> Authenticated
             raise _wrong("PAM accepts a name that the name service does not know")
         _require_may_use(config, account)
     except Refusal as refusal:
-        raise _while_a_service_is_silent(config, request.user, refusal) from None
+        raise _what_is_true_instead(config, request.user, refusal) from None
     return Authenticated(request.user)
 
 
@@ -83,11 +83,21 @@ def _require_may_use(config: Config, account: Account) -> None:
     policy.require_may_use(config, account, system.valid_shells())
 
 
-def _while_a_service_is_silent(config: Config, name: str, refusal: Refusal) -> Refusal:
-    """The same refusal, or what is true instead of it when a name service gives no answer.
+def _what_is_true_instead(config: Config, name: str, refusal: Refusal) -> Refusal:
+    """The same refusal, or what is wrong with the machine.
 
     For a wrong password that depends on the machine alone, never on the name.
     """
+    # pam_unix then finds every password wrong, and every account of another module expired
+    is_pams = refusal.code in (sentences.WRONG_PASSWORD.code, "account-expired")
+    if is_pams and not system.may_read_hashes():
+        detail = f"this account may not read the hashes; {refusal.detail}"
+        return Refusal(*sentences.PASSWORDS_UNAVAILABLE, detail)
+    return _while_a_service_is_silent(config, name, refusal)
+
+
+def _while_a_service_is_silent(config: Config, name: str, refusal: Refusal) -> Refusal:
+    """The same refusal, or what is true instead of it when a name service gives no answer."""
     instead = {
         sentences.WRONG_PASSWORD.code: sentences.WRONG_OR_UNKNOWN,
         "not-a-member": sentences.cannot_tell(name),
@@ -130,7 +140,7 @@ def _disabled(detail: str) -> Refusal:
     return Refusal("account-expired", sentence, detail)
 
 
-_SENTENCES = {
+_SENTENCES: dict[int, tuple[str, str]] = {
     PAM_NEW_AUTHTOK_REQD: (
         "password-expired",
         "Your password has expired: change it with ssh or passwd, then sign in again.",
@@ -147,10 +157,7 @@ _SENTENCES = {
         "too-many-attempts",
         "Too many attempts to sign in: wait a while, then try again.",
     ),
-    PAM_AUTHINFO_UNAVAIL: (
-        "passwords-unavailable",
-        "Passwords cannot be checked at the moment: ask your administrator.",
-    ),
+    PAM_AUTHINFO_UNAVAIL: sentences.PASSWORDS_UNAVAILABLE,
 }
 
 

@@ -1,7 +1,8 @@
 """The home directory, and the server's log in it. Run by the mediator as the person.
 
 No home decides whether a server starts. One that is missing, closed or full is said, and so is one
-on a mount that hangs: who touches that may never come back, so somebody else goes there first.
+on a mount that hangs: who touches that may never come back, so somebody else goes there first. A
+start-up file that cannot be read is said as well: shells go on without it.
 """
 
 import contextlib
@@ -30,6 +31,8 @@ SENTENCES = {
     "your administrator. Until then nothing can be saved.",
     "home-not-writable": "Nothing can be written to your home directory {home} ({reason}): "
     "ask your administrator.",
+    "dotfile-unreadable": "Your start-up file {reason} cannot be read: run `chmod u+r {reason}`, "
+    "or ask your administrator. Until then your applications start without it.",
 }
 _ENTERING: dict[int | None, str] = {
     errno.ENOENT: "home-missing",
@@ -38,6 +41,16 @@ _ENTERING: dict[int | None, str] = {
     errno.EPERM: "home-unreadable",
 }
 _WRITING: dict[int | None, str] = {errno.EDQUOT: "quota-full", errno.ENOSPC: "home-full"}
+_LOG_IS_THERE = ("", "dotfile-unreadable")
+_START_UP_FILES: dict[str, tuple[str, ...]] = {
+    "bash": (".bash_profile", ".profile", ".bashrc"),
+    "rbash": (".bash_profile", ".profile", ".bashrc"),
+    "zsh": (".zshenv", ".zprofile", ".zshrc"),
+    "fish": (),
+    "csh": (".cshrc", ".login"),
+    "tcsh": (".tcshrc", ".cshrc", ".login"),
+}
+_OF_SH = (".profile",)  # which stands in for a shell that is not known here
 
 
 def prepare(account: Account, server_name: str) -> tuple[int, str, str]:
@@ -46,13 +59,13 @@ def prepare(account: Account, server_name: str) -> tuple[int, str, str]:
     Returns the log's descriptor, and a code and a sentence when something is wrong, else "".
     """
     log = paths.server_log(account.home, server_name)
-    found = system.try_first(lambda: _visit(account.home, log), PATIENCE)
+    found = system.try_first(lambda: _visit(account, log), PATIENCE)
     code, reason = (found or b"home-hangs\0").decode().split("\0")
-    may_enter = code in ("", "home-not-writable", *_WRITING.values())
+    may_enter = code in (*_LOG_IS_THERE, "home-not-writable", *_WRITING.values())
     os.chdir(account.home if may_enter else "/")
     sentence = SENTENCES[code].format(home=account.home, reason=reason) if code else ""
     try:
-        if code:
+        if code not in _LOG_IS_THERE:
             log = paths.spare_log(system.runtime_directories()[0], server_name)
             _begin_log(log)
         return os.open(log, _APPEND), code, sentence
@@ -60,17 +73,31 @@ def prepare(account: Account, server_name: str) -> tuple[int, str, str]:
         return os.open(os.devnull, _APPEND), code, sentence
 
 
-def _visit(home: str, log: str) -> bytes:
+def _visit(account: Account, log: str) -> bytes:
     """A code and the reason, both empty when home and log will do."""
     try:
-        os.chdir(home)
+        os.chdir(account.home)
     except OSError as error:
         return f"{_ENTERING.get(error.errno, 'home-broken')}\0{error.strerror}".encode()
     try:
         _begin_log(log)
     except OSError as error:
         return f"{_WRITING.get(error.errno, 'home-not-writable')}\0{error.strerror}".encode()
-    return b"\0"
+    closed = unreadable_file(account)
+    return f"dotfile-unreadable\0~/{closed}".encode() if closed else b"\0"
+
+
+def unreadable_file(account: Account) -> str:
+    """The first start-up file of the login shell that is there and closed to its owner, else "".
+
+    Links are left out: they may lead to a file server that hangs, which is not the home then.
+    """
+    for name in _START_UP_FILES.get(os.path.basename(account.shell), _OF_SH):
+        path = f"{account.home}/{name}"
+        is_file = not os.path.islink(path) and os.path.isfile(path)
+        if is_file and not os.access(path, os.R_OK):
+            return name
+    return ""
 
 
 def _begin_log(path: str) -> None:

@@ -26,6 +26,12 @@ WRONG_OR_UNKNOWN = Sentence(
     "Wrong user name or password, or this machine cannot look up your account at the moment: "
     "try again, and if it stays, ask your administrator.",
 )
+# PAM says so, or the account that asks PAM is not what it should be: then nobody's can be checked.
+PASSWORDS_UNAVAILABLE = Sentence(
+    "passwords-unavailable",
+    "Passwords cannot be checked at the moment: ask your administrator to run "
+    "`unixspawner doctor`.",
+)
 
 
 def not_a_member(name: str, group: str) -> Sentence:

@@ -163,6 +163,11 @@ def valid_shells() -> frozenset[str]:
     return frozenset(line for line in lines if line.startswith("/"))
 
 
+def may_read_hashes() -> bool:
+    """Whether pam_unix can compare passwords; it can also where there is no such file."""
+    return os.access("/etc/shadow", os.R_OK) or not os.path.exists("/etc/shadow")
+
+
 def boot_id() -> str:
     """Changes with every boot, see random(4)."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

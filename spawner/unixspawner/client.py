@@ -29,6 +29,7 @@ from unixspawner_mediator.protocol import (
     Stopped,
     StopRequest,
 )
+from unixspawner_mediator.sentences import PASSWORDS_UNAVAILABLE
 
 from . import sudo_words
 from .errors import AskError as AskError
@@ -81,7 +82,7 @@ async def request_examine(sudo_command: list[str], request: ExamineRequest) -> E
     Raises:
         AskError: that could not be asked.
     """
-    reply = await _ask(sudo_command, request, EXAMINE_PATIENCE)
+    reply = await _ask_authenticate(sudo_command, request, EXAMINE_PATIENCE)
     if not isinstance(reply, Examined) or reply.verdicts.keys() != set(request.users):
         raise _unexpected(type(reply).__name__)
     return reply
@@ -93,9 +94,21 @@ async def request_authenticate(sudo_command: list[str], request: AuthenticateReq
     Raises:
         AskError: it is not, or could not be checked.
     """
-    reply = await _ask(sudo_command, request)
+    reply = await _ask_authenticate(sudo_command, request)
     if not isinstance(reply, Authenticated) or reply.user != request.user:
         raise _unexpected(type(reply).__name__)
+
+
+async def _ask_authenticate(
+    sudo_command: list[str], request: Request, patience: float | None = None
+) -> Reply:
+    """As `_ask`; whom sudo does not know is here the account that checks, and not the person."""
+    try:
+        return await _ask(sudo_command, request, patience)
+    except AskError as error:
+        if error.code != "no-account":
+            raise
+        raise AskError(*PASSWORDS_UNAVAILABLE, error.detail) from None
 
 
 async def _ask(sudo_command: list[str], request: Request, patience: float | None = None) -> Reply:

@@ -2,7 +2,7 @@
 
 Whoever has a WebSocket open does not notice that the hub was killed, restarted, or replaced by a
 new release whose proxy is the same. A proxy that was started otherwise than this hub would start
-it is ended and started anew, and so is one that has died.
+it is ended and started anew, and so is one that has died or does not answer any more.
 """
 
 import asyncio
@@ -24,9 +24,8 @@ from traitlets import Float, Unicode, default
 
 from . import listeners, proxy_process
 from .proxy_process import ProxyProcess
-from .waiting import readable
 
-ANSWER = 5.0  # seconds for a proxy that we might take over
+ANSWER = 5.0  # seconds for a proxy that runs, ours or one that we might take over
 BRIEF = 10.0  # seconds: who lived no longer is not started again at once
 LONGEST_PAUSE = 30.0
 SMALL = 2**20  # octets of a file that is compared by its content
@@ -49,6 +48,13 @@ class UnixProxy(ConfigurableHTTPProxy):
         60.0,
         config=True,
         help="Seconds in which a proxy that was started must take connections.",
+    )
+
+    look_interval = Float(
+        15.0,
+        min=1.0,
+        config=True,
+        help="Seconds between two looks whether the proxy still answers.",
     )
 
     @default("auth_token")
@@ -85,7 +91,7 @@ class UnixProxy(ConfigurableHTTPProxy):
         super().stop()
 
     async def check_running(self) -> None:
-        """Nothing to look for now and then: the end of the process is an event."""
+        """`_keep_running` looks; a process that is there may stand still."""
 
     def _check_previous_process(self) -> None:
         """A number in a file proves nothing; `_take_over` has looked at the processes."""
@@ -161,7 +167,7 @@ class UnixProxy(ConfigurableHTTPProxy):
     async def _keep_running(self, process: ProxyProcess) -> None:
         began = time.monotonic()
         try:
-            await readable(process.handle)
+            await self._until_ended(process)
         finally:
             process.close()
         self.proxy_process.poll()  # collects a child
@@ -172,6 +178,18 @@ class UnixProxy(ConfigurableHTTPProxy):
         while not await self._restarted():
             pause = min(2 * pause, LONGEST_PAUSE)
             await asyncio.sleep(pause)
+
+    async def _until_ended(self, process: ProxyProcess) -> None:
+        """Be it by itself, or by us because it stands still: then everybody waits for nothing."""
+        while not await process.ends_within(self.look_interval):
+            if not await self._still_answers() and process.poll() is None:
+                self.log.error("The proxy does not answer any more: it is ended")
+                await process.end()
+                return
+
+    async def _still_answers(self) -> bool:
+        """One look may fail because the hub itself was held up; connections are cut after two."""
+        return await proxy_process.is_awake(self._api_socket, ANSWER) or await self._answers()
 
     async def _restarted(self) -> bool:
         try:

@@ -28,7 +28,8 @@ _MEANINGS = (
         ),
     ),
     (
-        r"account validation failure|[Aa]ccount expired|[Pp]assword expired|account is locked",
+        r"(?i)account validation failure|account (has )?expired|password (is )?expired|"
+        r"account is locked",
         (
             "hub-account-unusable",
             "The account of this service is locked or has expired: "

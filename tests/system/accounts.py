@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.system.host import Host, wait_for
@@ -106,6 +106,13 @@ def changed(host: Host, change: tuple[str, ...], restore: tuple[str, ...]) -> It
         yield
     finally:
         host.run(*restore)
+
+
+def unknown(host: Host, name: str) -> AbstractContextManager[None]:
+    """An account of the machine's files that is not there for a while."""
+    lines = host.run("cat", "/etc/passwd").out.splitlines(keepends=True)
+    others = "".join(line for line in lines if not line.startswith(f"{name}:"))
+    return replaced_file(host, "/etc/passwd", others)
 
 
 @contextmanager

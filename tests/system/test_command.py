@@ -6,7 +6,7 @@ import datetime
 
 import httpx
 import pytest
-from tests.system import command
+from tests.system import command, parts
 from tests.system.accounts import Accounts, changed, processes
 from tests.system.browserless import Browserless
 from tests.system.command import StartProcess, is_running, of_server
@@ -144,6 +144,22 @@ def test_status_works_without_the_hub(host: Host, accounts: Accounts, browser: O
         assert result.out.startswith("The service does not run.\n")
         assert command.servers(host, "alice")[""]["last_activity"] is None
         assert command.table(host, "status")["hub"]["answers"] is False
+    assert command.run(host, "status").out.startswith("The service runs and answers at ")
+
+
+@pytest.mark.parametrize("part", [parts.HUB, parts.PROXY])
+def test_status_says_that_a_service_which_runs_does_not_answer(host: Host, part: str) -> None:
+    """For less time than it takes hub and systemd to notice."""
+    parts.signal(host, "STOP", part)
+    try:
+        shown = command.run(host, "status", check=False, timeout=60)
+        quiet = command.run(host, "status", "--quiet", check=False, timeout=60)
+    finally:
+        parts.signal(host, "CONT", part)
+    assert (shown.status, quiet.status) == (1, 1)
+    assert shown.out.startswith("The service runs but does not answer at ")
+    assert (quiet.out, quiet.err) == ("", "")
+    parts.wait_until_serving(host)
     assert command.run(host, "status").out.startswith("The service runs and answers at ")
 
 

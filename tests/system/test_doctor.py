@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.system import command, parts, service
-from tests.system.accounts import Accounts, changed, replaced_file
+from tests.system.accounts import Accounts, changed, replaced_file, unknown
 from tests.system.command import Finding
 from tests.system.host import Host
 from tests.system.service import MEDIATOR, MEDIATOR_TOML, SUDOERS, options, without_hub
@@ -115,6 +115,14 @@ def killed_hub(host: Host) -> Iterator[None]:
         yield
     finally:
         service.do(host, "restart")
+
+
+@contextmanager
+def proxy_that_stands_still(host: Host) -> Iterator[None]:
+    """Under a hub that looks too seldom to end it before the doctor has seen it."""
+    with parts.configured(host, "c.UnixProxy.look_interval = 3600.0\n"):
+        parts.signal(host, "STOP", parts.PROXY)
+        yield
 
 
 def not_at_boot(host: Host) -> AbstractContextManager[None]:
@@ -238,6 +246,21 @@ AILMENTS = [
         "account jupyterhub-pam is not in the group shadow: nobody can sign in",
         "usermod -aG shadow jupyterhub-pam",
         cured=True,
+    ),
+    Ailment(
+        "a hub's account that has expired",
+        by("chage", "-E", "0", "jupyterhub", undo=("chage", "-E", "-1", "jupyterhub")),
+        "warning",
+        "account jupyterhub has expired, and sudo may refuse it",
+        "chage -E -1 jupyterhub",
+        cured=True,
+    ),
+    Ailment(
+        "no checking account",
+        lambda host: unknown(host, "jupyterhub-pam"),
+        "failure",
+        "there is no account jupyterhub-pam",
+        "INSTALL",
     ),
     # owners and modes
     Ailment(
@@ -482,6 +505,14 @@ AILMENTS = [
         "a proxy runs without a hub, and the next hub takes it over: process …",
         "RESTART",
     ),
+    Ailment(
+        "a proxy that stands still",
+        proxy_that_stands_still,
+        "failure",
+        "the proxy does not answer: pages do not come",
+        "RESTART",
+        cured=True,
+    ),
     # disk, clock, releases
     Ailment(
         "a full disk",
@@ -568,7 +599,7 @@ def test_what_is_broken_is_found_with_its_cure(
         status = command.run(host, "doctor", "--quiet", check=False, timeout=60).status
         assert status == int(any(each.level == "failure" for each in every)), told
         if ailment.cured:
-            host.run("sh", "-c", found[0].cure)
+            host.run("sh", "-c", found[0].cure, timeout=180)
             assert lines_of(host, ailment) == []
     assert lines_of(host, ailment) == []
 

@@ -42,6 +42,11 @@ HANGS = (
 )
 
 
+def closed_dotfile(host: Host, bob: Account) -> AbstractContextManager[None]:
+    path = f"{bob.home}/.bash_profile"
+    return changed(host, ("install", "-m", "0600", "/dev/null", path), ("rm", "-f", path))
+
+
 @dataclass(frozen=True)
 class Fault:
     """What is wrong with bob's home, what he reads, and where his server is then."""
@@ -87,6 +92,14 @@ FAULTS = [
         "home-broken",
         "Your home directory /home/bob cannot be used (Transport endpoint is not connected): ask "
         "your administrator.",
+    ),
+    Fault(
+        "a dotfile of root's",
+        closed_dotfile,
+        "dotfile-unreadable",
+        "Your start-up file ~/.bash_profile cannot be read: run `chmod u+r ~/.bash_profile`, or "
+        "ask your administrator. Until then your applications start without it.",
+        "/home/bob",
     ),
     Fault("hanging", lambda host, bob: fuse_home(host, bob, "hangs"), "home-hangs", HANGS),
 ]
@@ -174,6 +187,15 @@ def test_the_log_of_a_server_without_a_home_is_kept_elsewhere(
     host.run("rm", "-r", folder)
 
 
+def test_a_dotfile_that_cannot_be_read_leaves_the_log_in_the_home(
+    host: Host, accounts: Accounts, bob: Browserless
+) -> None:
+    with closed_dotfile(host, accounts.bob):
+        bob.start("bob")
+        log = server_of(host, "bob").output[1]
+    assert log == f"{accounts.bob.home}/.local/state/unixspawner/server.log"
+
+
 def test_once_the_home_is_back_the_next_start_is_in_it(
     host: Host, accounts: Accounts, bob: Browserless
 ) -> None:
@@ -237,13 +259,16 @@ def test_what_waits_for_a_file_server_is_said_and_ended_once_it_can_be(
 def test_dotfiles_that_cannot_be_read_or_are_broken_keep_nobody_out(
     host: Host, accounts: Accounts, bob: Browserless, mode: str
 ) -> None:
+    """What cannot be read is said first; what is wrong in it, when an application starts."""
     files = [f"{accounts.bob.home}/{name}" for name in (".bashrc", ".profile", ".bash_profile")]
     for path in files:
         host.run("tee", path, stdin="exit 1 ((( \n")
         host.run("chown", "bob", path)
         host.run("chmod", mode, path)
     try:
-        assert '<span id="name">bob</span>' in bob.start("bob").text
+        first = bob.start("bob")
+        assert ("cannot be read" in text_of(first.text)) is (mode == "000")
+        assert '<span id="name">bob</span>' in bob.go("user/bob/").text
     finally:
         host.run("rm", *files)
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from tests.system.accounts import Account, Accounts, changed, replaced_file
+from tests.system.accounts import Account, Accounts, changed, replaced_file, unknown
 from tests.system.browserless import Browserless, login_error, text_of
 from tests.system.database import known_users
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
-from tests.system.logs import HubLog, SudoLog
-from tests.system.service import MEDIATOR, MEDIATOR_TOML, RUN, SUDOERS, options
+from tests.system.logs import HubLog, SudoLog, is_sudo_rs
+from tests.system.service import AUTHENTICATE, MEDIATOR, MEDIATOR_TOML, RUN, SUDOERS, options
 from tests.system.sessions import SESSION_STACK
 from tests.system.test_mediator import begin, end
 
@@ -37,8 +37,15 @@ MEDIATOR_MISSING = (
     "A program of this service is missing or cannot run: ask your administrator to run `./install` "
     "again."
 )
+HUB_ACCOUNT_UNUSABLE = (
+    "The account of this service is locked or has expired: ask your administrator to run "
+    "`unixspawner doctor`."
+)
 BAD_CONFIGURATION = (
     "This service is not configured correctly: ask your administrator to run `unixspawner doctor`."
+)
+PASSWORDS_UNAVAILABLE = (
+    "Passwords cannot be checked at the moment: ask your administrator to run `unixspawner doctor`."
 )
 PROGRAM_MISSING = (
     "The server's program could not be started: ask your administrator to run `unixspawner doctor`."
@@ -78,6 +85,20 @@ def _not_a_member(host: Host, bob: Account) -> AbstractContextManager[None]:
     group = options(host).users_group
     leave, join = ("gpasswd", "-d", bob.name, group), ("usermod", "-aG", group, bob.name)
     return changed(host, leave, join)
+
+
+def _no_checking_account(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return unknown(host, options(host).pam_account)
+
+
+def _checking_account_without_hashes(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    account = options(host).pam_account
+    leave, join = ("gpasswd", "-d", account, "shadow"), ("usermod", "-aG", "shadow", account)
+    return changed(host, leave, join)
+
+
+def _authenticate_not_executable(host: Host, _bob: Account) -> AbstractContextManager[None]:
+    return changed(host, ("chmod", "644", AUTHENTICATE), ("chmod", "755", AUTHENTICATE))
 
 
 def _no_sudo_rule(host: Host, _bob: Account) -> AbstractContextManager[None]:
@@ -177,6 +198,16 @@ AT_SIGN_IN = [
         _not_a_member,
         "bob is not a member of the group jupyterhub-users: ask your "
         "administrator to run `usermod -aG jupyterhub-users bob`.",
+    ),
+    # the service's own: none of them is about passwords
+    Refusal("no sudo rule", _no_sudo_rule, SUDO_REFUSED),
+    Refusal("mediator.toml broken", _mediator_toml_broken, BAD_CONFIGURATION),
+    Refusal("authenticate not executable", _authenticate_not_executable, MEDIATOR_MISSING),
+    Refusal("no checking account", _no_checking_account, PASSWORDS_UNAVAILABLE),
+    Refusal(
+        "a checking account without hashes",
+        _checking_account_without_hashes,
+        PASSWORDS_UNAVAILABLE,
     ),
 ]
 AT_START = [
@@ -337,16 +368,51 @@ def test_once_the_trouble_is_over_the_same_person_is_served(
     assert '<span id="name">bob</span>' in bob.start("bob").text
 
 
-def test_without_a_sudo_rule_nobody_signs_in_and_the_sentence_is_not_about_passwords(
+def test_where_no_password_can_be_checked_nobody_learns_which_accounts_there_are(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    tries = (("bob", accounts.bob.password), ("bob", "wrong"), ("nobody-of-that-name", "wrong"))
+    with _checking_account_without_hashes(host, accounts.bob):
+        said = [login_error(browser().submit_sign_in(*each)) for each in tries]
+    assert said == 3 * [PASSWORDS_UNAVAILABLE]
+
+
+def expired_hub_account(host: Host) -> AbstractContextManager[None]:
+    account = options(host).hub_account
+    return changed(host, ("chage", "-E", "0", account), ("chage", "-E", "-1", account))
+
+
+def locked_hub_account(host: Host) -> AbstractContextManager[None]:
+    """Put back with the file: an account that never had a password cannot be unlocked."""
+    path, kept = "/etc/shadow", "/etc/shadow.unixspawner-test"
+    host.run("cp", "-a", path, kept)
+    return changed(host, ("usermod", "-L", options(host).hub_account), ("mv", kept, path))
+
+
+def test_a_lock_of_the_hubs_account_keeps_nobody_out(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    """It has no password that could be locked, and sudo asks for none."""
+    with locked_hub_account(host):
+        assert '<span id="name">bob</span>' in browser().sign_in(accounts.bob).text
+
+
+def test_an_expired_account_of_the_hub_keeps_nobody_out_or_is_said(
     host: Host, accounts: Accounts, browser: OpenBrowser, hub_log: HubLog
 ) -> None:
+    """sudo asks our own service of PAM, which does not mind; sudo-rs asks the machine's."""
     bob = browser()
-    with _no_sudo_rule(host, accounts.bob):
-        answer = bob.submit_sign_in("bob", accounts.bob.password)
-    assert answer.status_code == 403
-    assert login_error(answer) == SUDO_REFUSED
-    hub_log.wait_for(SUDO_REFUSED)
-    assert_not_signed_in(bob)
+    bob.sign_in_only(accounts.bob)
+    with expired_hub_account(host):
+        if not is_sudo_rs(host):
+            assert '<span id="name">bob</span>' in browser().sign_in(accounts.bob).text
+            return
+        answer = browser().submit_sign_in("bob", accounts.bob.password)
+        assert (answer.status_code, login_error(answer)) == (403, HUB_ACCOUNT_UNUSABLE)
+        hub_log.wait_for(HUB_ACCOUNT_UNUSABLE)
+        page = spawn_answer(bob)
+    assert page.status_code in (403, 500)
+    assert HUB_ACCOUNT_UNUSABLE in text_of(page.text)
 
 
 def test_a_home_that_cannot_be_written_still_gets_a_server(

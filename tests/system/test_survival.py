@@ -6,9 +6,11 @@ What is ended here is ended for real, by TERM or KILL, while alice works.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 import pytest
 import websockets.exceptions
 from tests.system import parts, service
@@ -16,7 +18,7 @@ from tests.system.accounts import Accounts, processes
 from tests.system.browserless import Browserless
 from tests.system.database import query, server_tokens
 from tests.system.fixtures import OpenBrowser
-from tests.system.host import Host, become, wait_for
+from tests.system.host import Host, become, patient, wait_for
 from tests.system.logs import HubLog, SudoLog
 from tests.system.parts import HUB, PROXY, open_websocket
 from tests.system.people import Process, boot_id, is_alive, processes_of, server_of, servers_of
@@ -39,6 +41,14 @@ def alice(accounts: Accounts, browser: OpenBrowser) -> Browserless:
 def is_served(person: Browserless, name: str = "alice") -> bool:
     answer = person.fetch("GET", f"user/{name}/whoami")
     return answer.status_code == 200 and answer.json()["name"] == name
+
+
+def is_served_again(person: Browserless) -> bool:
+    """Asked also while nobody listens."""
+    try:
+        return is_served(person)
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.parametrize(("number", "which"), ENDS)
@@ -128,6 +138,28 @@ def test_a_proxy_that_hangs_is_ended_and_replaced(
         parts.signal(host, "KILL", HUB)
     hub_log.wait_for("The proxy that runs does not answer us")
     wait_for("alice's route", lambda: is_served(alice))
+
+
+def test_a_proxy_that_stands_still_under_a_living_hub_is_ended_and_replaced(
+    host: Host, alice: Browserless, hub_log: HubLog
+) -> None:
+    """Nobody but the hub would notice: the process is there, and takes connections."""
+    hub, server = parts.number_of(host, HUB), server_of(host, "alice")
+    before = parts.number_of(host, PROXY)
+    parts.signal(host, "STOP", PROXY)
+    began = time.monotonic()
+    try:
+        parts.wait_for_another(host, PROXY, before)
+        wait_for("alice's route", lambda: is_served_again(alice))
+        assert time.monotonic() - began < patient(45)
+    finally:
+        host.run("kill", "-CONT", str(before), check=False)
+    hub_log.wait_for("The proxy does not answer any more: it is ended")
+    assert is_alive(host, server)
+    assert [parts.all_of(host, part) for part in (HUB, PROXY)] == [
+        [hub],
+        [parts.number_of(host, PROXY)],
+    ]
 
 
 def test_there_are_never_two_hubs(host: Host) -> None:

@@ -3,7 +3,7 @@
 import pwd
 from collections.abc import Iterator
 
-from .. import accounts, release, system
+from .. import accounts, release, shadow, system
 from ..findings import Finding, judge
 from ..options import Options
 
@@ -11,6 +11,7 @@ from ..options import Options
 def check(options: Options) -> Iterator[Finding]:
     for name in accounts.system_accounts(options):
         yield _account(name)
+    yield _lasts(options.hub_account)
     for name in (options.users_group, options.admins_group):
         exists = system.gid_of(name) is not None
         cure = f"groupadd --system {name}"
@@ -28,6 +29,14 @@ def _account(name: str) -> Finding:
     text = f"account {name} exists and nobody can log in with it"
     wrong = f"account {name} has uid {entry.pw_uid} and the shell {entry.pw_shell or '(none)'}"
     return judge(is_closed, text, f"usermod -s /usr/sbin/nologin {name}", wrong=wrong)
+
+
+def _lasts(hub: str) -> Finding:
+    """sudo asks PAM of it, where another service of PAM than ours is asked."""
+    has_expired = shadow.troubles([hub]).get(hub) == shadow.EXPIRED
+    wrong = f"account {hub} has expired, and sudo may refuse it"
+    text, cure = f"account {hub} has not expired", f"chage -E -1 {hub}"
+    return judge(not has_expired, text, cure, "warning", wrong=wrong)
 
 
 def _members(options: Options) -> Iterator[Finding]:

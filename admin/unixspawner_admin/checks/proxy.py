@@ -1,19 +1,27 @@
-"""The proxy: its process, its release, and whose the public port is."""
+"""The proxy: its process, whether it answers, its release, and whose the public port is."""
 
 import os
+import socket
 from collections.abc import Iterator
 
-from .. import release, services, system
+from .. import as_account, paths, release, services, system
+from ..as_account import Emit
+from ..errors import AdminError
 from ..findings import Finding, judge
 from ..options import Options
 
 _PROGRAM = b"configurable-http-proxy"
+_SECONDS = 5.0
+# As the hub looks: without a Host, Node itself answers 400 and the proxy's log has no line of it.
+_GREETING = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 
 def check(options: Options) -> Iterator[Finding]:
     pids = _processes(options)
     if services.runs(services.HUB):
         yield _is_one(pids)
+        if pids:
+            yield _answers(options.hub_account)
         yield from _has_its_files(pids)
         yield _has_the_port(options)
     elif pids:
@@ -37,6 +45,24 @@ def _is_one(pids: list[int]) -> Finding:
     numbers = " ".join(map(str, pids))
     wrong = f"several proxies run: {numbers}" if pids else "no proxy runs"
     return judge(len(pids) == 1, "one proxy runs", release.restart(), wrong=wrong)
+
+
+def _answers(account: str) -> Finding:
+    """The next hub ends a proxy that does not, and starts another; this one does so by itself."""
+
+    def ask(emit: Emit) -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_SECONDS)
+            connection.connect(str(paths.PROXY_SOCKET))
+            connection.sendall(_GREETING)
+            emit(connection.recv(1))
+
+    try:
+        right = as_account.call(account, ask, _SECONDS) != b""
+    except (OSError, AdminError):
+        right = False
+    wrong = "the proxy does not answer: pages do not come"
+    return judge(right, "the proxy answers", release.restart(), wrong=wrong)
 
 
 def _has_its_files(pids: list[int]) -> Iterator[Finding]:

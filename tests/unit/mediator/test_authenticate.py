@@ -2,7 +2,11 @@
 
 import pytest
 
-from unixspawner_mediator import authenticate
+from unixspawner_mediator import authenticate, system
+from unixspawner_mediator.config import Config
+from unixspawner_mediator.errors import Refusal
+
+CONFIG = Config("jupyterhub", "jupyterhub-users", ["/opt/python"])
 
 
 @pytest.mark.parametrize(
@@ -34,3 +38,21 @@ def test_what_the_machine_does_not_permit_is_told_with_the_right_password_alone(
 def test_with_the_right_password_the_account_is_to_blame(number: int) -> None:
     refusal = authenticate._explain(number, "detail", authenticate._disabled)
     assert refusal.code == "account-expired"
+
+
+@pytest.mark.parametrize("code", ["wrong-password", "account-expired"])
+@pytest.mark.parametrize("may_read", [True, False])
+def test_who_may_not_read_the_hashes_does_not_call_a_password_wrong(
+    monkeypatch: pytest.MonkeyPatch, code: str, may_read: bool
+) -> None:
+    monkeypatch.setattr(system, "may_read_hashes", lambda: may_read)
+    monkeypatch.setattr(authenticate, "some_service_is_silent", lambda *_: False)
+    found = authenticate._what_is_true_instead(CONFIG, "alice", Refusal(code, "No.", "PAM error 7"))
+    assert found.code == (code if may_read else "passwords-unavailable")
+    assert found.detail.endswith("PAM error 7")
+
+
+def test_what_was_decided_for_another_reason_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "may_read_hashes", lambda: False)
+    refusal = Refusal("no-shell", "No shell.")
+    assert authenticate._what_is_true_instead(CONFIG, "alice", refusal) is refusal

@@ -80,6 +80,64 @@ def test_a_log_that_is_in_the_way_is_said_and_the_home_entered(
     assert prepare(account) == (account.home, spare, "home-not-writable")
 
 
+@pytest.fixture
+def as_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """root may read everything, whatever the mode."""
+    monkeypatch.setattr(os, "access", lambda path, _: bool(os.stat(path).st_mode & 0o400))
+
+
+def closed_file(account: Account, name: str) -> pathlib.Path:
+    path = pathlib.Path(account.home, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shell", "name", "is_read"),
+    [
+        ("/bin/bash", ".bashrc", True),
+        ("/bin/bash", ".bash_profile", True),
+        ("/bin/bash", ".profile", True),
+        ("/bin/bash", ".zshrc", False),
+        ("/usr/bin/zsh", ".zshrc", True),
+        ("/usr/bin/zsh", ".profile", False),
+        ("/usr/bin/fish", ".profile", False),
+        ("/bin/sh", ".profile", True),
+        ("/opt/own-shell", ".profile", True),
+        ("/bin/sh", ".bashrc", False),
+    ],
+)
+def test_a_start_up_file_of_the_login_shell_that_cannot_be_read_is_said(
+    account: Account, as_a_person: None, shell: str, name: str, is_read: bool
+) -> None:
+    person = account._replace(shell=shell)
+    closed_file(account, name)
+    log = f"{account.home}/.local/state/unixspawner/server.log"
+    code = "dotfile-unreadable" if is_read else ""
+    assert prepare(person) == (account.home, log, code)
+    assert home.unreadable_file(person) == (name if is_read else "")
+
+
+def test_the_sentence_names_the_file(account: Account, as_a_person: None) -> None:
+    closed_file(account, ".profile")
+    log, _, sentence = home.prepare(account, "")
+    os.close(log)
+    assert sentence.startswith(
+        "Your start-up file ~/.profile cannot be read: run `chmod u+r ~/.profile`, or ask your "
+    )
+
+
+def test_start_up_files_that_are_none_are_left_alone(account: Account, as_a_person: None) -> None:
+    """A link may lead to where nothing answers."""
+    target = closed_file(account, "elsewhere")
+    os.symlink(target, f"{account.home}/.profile")
+    assert home.unreadable_file(account) == ""
+    os.unlink(f"{account.home}/.profile")
+    os.mkdir(f"{account.home}/.profile", 0)
+    assert home.unreadable_file(account) == ""
+
+
 def test_a_home_that_does_not_answer_is_given_up(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,9 @@ def main(behaviour: str) -> None:
     if behaviour == "sudo-says-no":
         print("sudo: a password is required\nsudo: sorry" + "x" * 100_000, file=sys.stderr)
         sys.exit(1)
+    if behaviour == "nobody-of-that-name":
+        print("sudo: unknown user jupyterhub-pam", file=sys.stderr)
+        sys.exit(1)
     channel, descriptors = receive()
     if behaviour == "hangs":
         time.sleep(0.5)  # far longer than the patience that the test sets

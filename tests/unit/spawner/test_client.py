@@ -125,6 +125,7 @@ async def test_a_login_is_answered() -> None:
         ("refuses", "no-shell"),
         ("stops", "bad-reply"),
         ("silent", "sudo-refused"),
+        ("nobody-of-that-name", "passwords-unavailable"),
         ("garbage", "bad-reply"),
         ("floods", "bad-reply"),
     ],
@@ -140,6 +141,13 @@ async def test_each_person_that_was_asked_about_has_a_word() -> None:
     assert await client.request_examine(command("examines"), ASKED) == Examined(
         {"alice": "open", "bob": "locked"}
     )
+
+
+async def test_a_checking_account_that_is_gone_is_not_said_of_the_person() -> None:
+    with pytest.raises(AskError) as caught:
+        await client.request_examine(command("nobody-of-that-name"), ASKED)
+    assert caught.value.code == "passwords-unavailable"
+    assert caught.value.detail == "sudo: sudo: unknown user jupyterhub-pam"
 
 
 @pytest.mark.parametrize("users", [["alice"], ["alice", "bob", "carol"], ["bob", "carol"]])

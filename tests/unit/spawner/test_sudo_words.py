@@ -18,6 +18,15 @@ SESSION = "sudo: policy plugin failed session initialization"
             "sudo: a password is required",
             "hub-account-unusable",
         ),
+        (
+            "sudo-rs: Account validation failure, is your account locked?",
+            "hub-account-unusable",
+        ),
+        ("sudo-rs: PAM error: User account has expired", "hub-account-unusable"),
+        (
+            "sudo: Account or password is expired, reset your password and try again",
+            "hub-account-unusable",
+        ),
         (f"sudo: {MEDIATOR}: command not found", "mediator-missing"),
         (f"sudo: unable to execute {MEDIATOR}: No such file or directory", "mediator-missing"),
         (
