@@ -58,8 +58,14 @@ def report(rounds: Sequence[Round], weights: Sequence[Weight]) -> str:
     ]
     if weights:
         parts += ["\nMemory of one server of ours, MiB (PSS)\n", _weights(weights)]
-        parts.append(_judgement([_below("after requests, MiB", _median(weights, "used"), 46.0)]))
+        parts.append(_judgement(weight_targets(weights)))
     return "\n".join(parts)
+
+
+def missed(rounds: Sequence[Round], weights: Sequence[Weight]) -> list[Target]:
+    """All of them on one list, in the order of the report."""
+    every = whole_targets(rounds) + targets(rounds) + (weight_targets(weights) if weights else [])
+    return [one for one in every if not one.met]
 
 
 def _table(rounds: Sequence[Round], sides: Sequence[str]) -> str:
@@ -85,11 +91,6 @@ def _weights(weights: Sequence[Weight]) -> str:
     return "\n".join(
         f"{title:34}{_cell([getattr(one, name) for one in weights]):>27}" for title, name in rows
     )
-
-
-def _median(weights: Sequence[Weight], name: str) -> float:
-    values: list[float] = [getattr(one, name) for one in weights]
-    return statistics.median(values)
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -137,6 +138,10 @@ def targets(rounds: Sequence[Round]) -> list[Target]:
         _at_least("upload, times direct", ratio(lambda turn: turn.upload, DIRECT), 0.5),
         _below("growth of memory during bodies, MiB", growth, 20.0),
     ]
+
+
+def weight_targets(weights: Sequence[Weight]) -> list[Target]:
+    return [_below("after requests, MiB", statistics.median(one.used for one in weights), 46.0)]
 
 
 def _at_least(title: str, reached: float, bound: float) -> Target:

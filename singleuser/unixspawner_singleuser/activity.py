@@ -1,7 +1,8 @@
 """Tells the hub when this server was last used, so that an idle one can be culled.
 
-Run as the person signed in. Health checks are not use; requests of people who are signed in and
-messages on their WebSockets are.
+Run as the person signed in. Health checks are not use. Requests of people who are signed in are,
+and so is whatever moves afterwards: each piece of a body in either direction, each message on a
+WebSocket. A download of hours, or a stream of events, is in use as long as something comes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Activity:
         self._failing = False
 
     def note(self) -> None:
+        """Once for every piece of every body, so it does no more than this."""
         self._last = time.time()
 
     async def report(self, hub: Hub) -> bool:

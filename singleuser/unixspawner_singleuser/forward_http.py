@@ -7,11 +7,13 @@ reader slows the sender down.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
+from .activity import Activity
 from .answers import AnswerHead
-from .browser import Browser, Interruption, RequestBody
+from .browser import Browser, RequestBody
 from .exchanges import Exchange, Exchanges
 from .headers import Headers, first
 from .relay import relay
@@ -25,9 +27,13 @@ EXPECT_TIMEOUT = 1.0
 
 
 class HttpForwarder:
-    def __init__(self, upstreams: Upstreams, exchanges: Exchanges, place: Place) -> None:
+    def __init__(
+        self, upstreams: Upstreams, exchanges: Exchanges, activity: Activity, place: Place
+    ) -> None:
         self._upstreams = upstreams
         self._exchanges = exchanges
+        # An answer or an upload may take hours: each piece is use, as its request was.
+        self._on_data = activity.note
         self._place = place
 
     async def forward(self, errand: Errand, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,18 +64,31 @@ class HttpForwarder:
         connection.write(
             request_head(request.method, errand.target, errand.headers + _framing(request))
         )
-        upload = None if body.complete else _upload(connection, request, body, browser.interrupt)
+        upload = None if body.complete else self._upload(connection, request, browser)
         try:
             head = await connection.head()
             if _never_ends(head):
                 browser.answer.may_end_anywhere = True
                 self._exchanges.mark_endless(exchange)
-            await relay(connection, head, browser.answer, errand, self._place)
+            await relay(connection, head, browser.answer, errand, self._place, self._on_data)
         finally:
             if upload is not None:
                 upload.cancel()
             if connection.end(sent_all=body.complete):
                 self._upstreams.keep(errand.application.upstream, connection)
+
+    def _upload(
+        self, connection: UpstreamConnection, request: Incoming, browser: Browser
+    ) -> asyncio.Task[None]:
+        """Sends the body beside the reading of the answer, which may come before its end."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                browser.interrupt()
+
+        task = asyncio.create_task(_send_body(connection, request, browser.body, self._on_data))
+        task.add_done_callback(ended)
+        return task
 
 
 def _has_body(request: Incoming) -> bool:
@@ -94,25 +113,17 @@ def _waits_for_leave(request: Incoming) -> bool:
     return b"expect" in request.fields and _has_body(request)
 
 
-def _upload(
-    connection: UpstreamConnection, request: Incoming, body: RequestBody, interrupt: Interruption
-) -> asyncio.Task[None]:
-    """Sends the body beside the reading of the answer, which may come before its end."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            interrupt()
-
-    task = asyncio.create_task(_send_body(connection, request, body))
-    task.add_done_callback(ended)
-    return task
-
-
-async def _send_body(connection: UpstreamConnection, request: Incoming, body: RequestBody) -> None:
+async def _send_body(
+    connection: UpstreamConnection,
+    request: Incoming,
+    body: RequestBody,
+    on_data: Callable[[], None],
+) -> None:
     chunked = b"transfer-encoding" in request.fields
     if _waits_for_leave(request):
         await connection.leave_to_send(EXPECT_TIMEOUT)
     async for chunk in body.chunks():
+        on_data()
         connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         await connection.drain()
     if chunked:

@@ -36,7 +36,7 @@ class WebSocketForwarder:
     ) -> None:
         self._upstreams = upstreams
         self._exchanges = exchanges
-        self._activity = activity
+        self._on_data = activity.note
         self._place = place
 
     async def forward(self, errand: Errand, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +53,9 @@ class WebSocketForwarder:
                         exchange.close = tunnel.close
                         await tunnel.run()
                     else:
-                        await relay(connection, head, browser.answer, errand, self._place)
+                        await relay(
+                            connection, head, browser.answer, errand, self._place, self._on_data
+                        )
                 finally:
                     connection.end(sent_all=False)
 
@@ -78,7 +80,7 @@ class WebSocketForwarder:
             scope["extensions"][TAKE_KEY](),
             connection.release(),
             extended=has_extensions(head.headers),
-            on_data=self._activity.note,
+            on_data=self._on_data,
         )
 
 

@@ -236,7 +236,7 @@ class Gateway:
             place = _place(self._settings, url)
             known = self._stands[url] = Stand(
                 place,
-                HttpForwarder(self._upstreams, self._exchanges, place),
+                HttpForwarder(self._upstreams, self._exchanges, self._activity, place),
                 WebSocketForwarder(self._upstreams, self._exchanges, self._activity, place),
             )
         return known

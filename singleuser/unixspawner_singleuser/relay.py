@@ -5,6 +5,8 @@ Run as the person signed in, for HTTP and for the handshake of a WebSocket that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .answers import AnswerHead
 from .browser import Answer
 from .errors import UpstreamUnavailableError
@@ -17,7 +19,12 @@ _WITHOUT_BODY = frozenset({204, 304})
 
 
 async def relay(
-    connection: UpstreamConnection, head: AnswerHead, answer: Answer, errand: Errand, place: Place
+    connection: UpstreamConnection,
+    head: AnswerHead,
+    answer: Answer,
+    errand: Errand,
+    place: Place,
+    on_data: Callable[[], None],
 ) -> None:
     """Raises UpstreamUnavailableError, in the middle of an answer perhaps."""
     if not 200 <= head.status <= 599:
@@ -28,6 +35,8 @@ async def relay(
     await answer.start(head.status, headers)
     while not answer.complete:
         data = await connection.read()
+        if data:
+            on_data()
         await answer.write(data, last=connection.finished)
 
 

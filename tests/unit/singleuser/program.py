@@ -7,6 +7,8 @@ argument is a pipe that it waits for before it listens.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -70,9 +72,24 @@ def children(count: int) -> list[int]:
     return pids
 
 
+def accepting(key: str) -> bytes:
+    """The agreement to a WebSocket's handshake."""
+    digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n\r\n" % base64.b64encode(digest)
+    )
+
+
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     target = head.split(" ")[1]
+    _, is_websocket, rest = head.partition("sec-websocket-key: ")
+    if is_websocket:
+        writer.write(accepting(rest.partition("\r\n")[0]))
+        await reader.read(1)  # open until the other side speaks or leaves
+        writer.close()
+        return
     url = urlsplit(target)
     query = {key: values[0] for key, values in parse_qs(url.query).items()}
     said: object = {**FACTS, "target": target, "head": head}

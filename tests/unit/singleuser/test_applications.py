@@ -369,6 +369,16 @@ class TestEnd:
         await asyncio.wait([waiting])
         await until(lambda: not is_alive(pid))
 
+    async def test_one_with_an_open_websocket_is_in_use(self, alice: Browser) -> None:
+        socket = await alice.open(f"{APPS}brief/")
+        pid = (await facts(alice, f"{APPS}brief/"))["pid"]
+        # Longer than its timeout; nothing passes meanwhile.
+        with pytest.raises(TimeoutError):
+            await socket.receive(0.6)
+        assert is_alive(pid)
+        await socket.close()
+        await until(lambda: not is_alive(pid))
+
 
 class TestControl:
     async def test_a_form_of_another_site_changes_nothing(self, alice: Browser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from tests.unit.singleuser.fakes import Browser
 from tests.unit.singleuser.raw import (
     Reader,
@@ -16,30 +17,39 @@ from tests.unit.singleuser.raw import (
 )
 
 BIG = 64 * 1024 * 1024
+PIECE = b"x" * 65536
+CHUNKED = "Transfer-Encoding: chunked"
+# The header that says where a body ends, what comes first in the body, and what then, on and on.
+FRAMINGS = [
+    pytest.param(f"Content-Length: {BIG}", b"", PIECE, id="sized"),
+    pytest.param(CHUNKED, b"%x\r\n" % BIG, PIECE, id="one chunk"),
+    pytest.param(CHUNKED, b"", b"%x\r\n%b\r\n" % (len(PIECE), PIECE), id="many chunks"),
+]
 
 
+@pytest.mark.parametrize(("framing", "first", "piece"), FRAMINGS)
 class TestBackpressure:
     async def test_a_slow_client_slows_the_application(
-        self, alice: Browser, directory: Path
+        self, alice: Browser, directory: Path, framing: str, first: bytes, piece: bytes
     ) -> None:
         sent = [0]
 
         async def serve(reader: Reader, writer: Writer) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG)
+            writer.write(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + first)
             while True:
-                writer.write(b"x" * 65536)
+                writer.write(piece)
                 await writer.drain()
-                sent[0] += 65536
+                sent[0] += len(piece)
 
         async with application(directory, serve), connection(directory) as (reader, writer):
             writer.write(head(alice))
             await reader.readexactly(1000)
             await settled(sent)
-            assert sent[0] < 8 * 1024 * 1024
+            assert 0 < sent[0] < 8 * 1024 * 1024
 
     async def test_a_slow_application_slows_the_client(
-        self, alice: Browser, directory: Path
+        self, alice: Browser, directory: Path, framing: str, first: bytes, piece: bytes
     ) -> None:
         sent = [0]
 
@@ -49,12 +59,12 @@ class TestBackpressure:
 
         async def push(writer: Writer) -> None:
             while True:
-                writer.write(b"x" * 65536)
+                writer.write(piece)
                 await writer.drain()
-                sent[0] += 65536
+                sent[0] += len(piece)
 
         async with application(directory, serve), connection(directory) as (_, writer):
-            writer.write(head(alice, "PUT", "x", f"Content-Length: {BIG}"))
+            writer.write(head(alice, "PUT", "x", framing) + first)
             pushing = asyncio.create_task(push(writer))
             await settled(sent)
             pushing.cancel()

@@ -25,6 +25,9 @@ MOST = 20 * MEBIBYTE
 FROM_BROWSER = b"\x82\xff" + SIZE.to_bytes(8, "big") + MASK
 FROM_APPLICATION = b"\x82\x7f" + SIZE.to_bytes(8, "big")
 
+CHUNKED = b"Transfer-Encoding: chunked"
+END = b"0\r\n\r\n"
+
 Serve = Callable[[socket.socket], None]
 
 
@@ -94,12 +97,47 @@ def pour(connected: socket.socket, size: int) -> None:
         assert connected.sendfile(file) == size
 
 
+def pour_sized(connected: socket.socket) -> None:
+    pour(connected, SIZE)
+
+
+def pour_one_chunk(connected: socket.socket) -> None:
+    connected.sendall(b"%x\r\n" % SIZE)
+    pour(connected, SIZE)
+    connected.sendall(b"\r\n" + END)
+
+
+def pour_many_chunks(connected: socket.socket) -> None:
+    piece = bytes(64 * 1024)
+    chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
+    for _ in range(SIZE // len(piece)):
+        connected.sendall(chunk)
+    connected.sendall(END)
+
+
 def swallow(connected: socket.socket, size: int) -> None:
     left, buffer = size, memoryview(bytearray(MEBIBYTE))
     while left:
         count = connected.recv_into(buffer, min(left, MEBIBYTE), socket.MSG_TRUNC)
         assert count
         left -= count
+
+
+def swallow_chunks(connected: socket.socket) -> None:
+    """As many bytes as the data has, and then what the sizes of chunks took besides."""
+    swallow(connected, SIZE)
+    rest = b""
+    while not rest.endswith(END):
+        data = connected.recv(MEBIBYTE)
+        assert data
+        rest = rest[-len(END) :] + data
+
+
+def swallow_body(connected: socket.socket, framing: bytes) -> None:
+    if framing == CHUNKED:
+        swallow_chunks(connected)
+    else:
+        swallow(connected, SIZE)
 
 
 @contextmanager
@@ -110,29 +148,38 @@ def hardly_growing(gateway: Gateway) -> Iterator[None]:
     assert gateway.peak() - before < MOST
 
 
-def test_a_download(gateway: Gateway) -> None:
+FRAMINGS = [
+    pytest.param(b"Content-Length: %d" % SIZE, pour_sized, id="sized"),
+    pytest.param(CHUNKED, pour_one_chunk, id="one chunk"),
+    pytest.param(CHUNKED, pour_many_chunks, id="many chunks"),
+]
+
+
+@pytest.mark.parametrize(("framing", "pour_body"), FRAMINGS)
+def test_a_download(gateway: Gateway, framing: bytes, pour_body: Serve) -> None:
     def serve(connected: socket.socket) -> None:
         head_of(connected)
-        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
-        pour(connected, SIZE)
+        connected.sendall(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % framing)
+        pour_body(connected)
 
     gateway.serve = serve
     with hardly_growing(gateway), gateway.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert head_of(client).startswith(b"HTTP/1.1 200 ")
-        swallow(client, SIZE)
+        swallow_body(client, framing)
 
 
-def test_an_upload(gateway: Gateway) -> None:
+@pytest.mark.parametrize(("framing", "pour_body"), FRAMINGS)
+def test_an_upload(gateway: Gateway, framing: bytes, pour_body: Serve) -> None:
     def serve(connected: socket.socket) -> None:
         head_of(connected)
-        swallow(connected, SIZE)
+        swallow_body(connected, framing)
         connected.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     gateway.serve = serve
     with hardly_growing(gateway), gateway.connect() as client:
-        client.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % SIZE)
-        pour(client, SIZE)
+        client.sendall(b"PUT / HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n" % framing)
+        pour_body(client)
         assert head_of(client).startswith(b"HTTP/1.1 204 ")
 
 

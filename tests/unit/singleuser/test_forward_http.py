@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
 import pwd
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -20,6 +23,7 @@ from tests.unit.singleuser.fakes import (
     settings,
 )
 
+from unixspawner_singleuser.account import Account, current_account
 from unixspawner_singleuser.settings import Settings
 
 ACCOUNT = pwd.getpwuid(os.getuid()).pw_name
@@ -74,6 +78,27 @@ async def test_the_account_and_nobody_else_is_named(alice: Browser) -> None:
         "x-forwarded-user",
     ]
     assert {"x-secret-hop", "proxy", "keep-alive", "connection"}.isdisjoint(names)
+
+
+class TestGroups:
+    @pytest.fixture
+    def account(self, account: Account) -> Account:
+        return replace(account, groups=("zoo", "lab staff", "a,b", "gr\u00fcn%", "1234"))
+
+    async def test_are_named_in_the_order_of_their_numbers(self, alice: Browser) -> None:
+        seen = await headers_seen(await alice.get(PREFIX + "x", X_Forwarded_Groups="root"))
+        groups = [value for name, value in seen if name == "x-forwarded-groups"]
+        assert groups == ["zoo,lab staff,a%2Cb,gr%C3%BCn%25,1234"]
+
+
+def test_the_accounts_groups_are_in_the_order_of_their_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = {7: "zoo", 20: "lab"}
+    monkeypatch.setattr(os, "getgid", lambda: 20)
+    monkeypatch.setattr(os, "getgroups", lambda: [4_000_000, 20, 7])
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: SimpleNamespace(gr_name=names[gid]))
+    assert current_account().groups == ("zoo", "lab", "4000000")
 
 
 async def test_a_visitor_is_named_beside_the_account(browser: Browser, hub: FakeHub) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +19,11 @@ from tests.unit.singleuser.fakes import (
     address,
 )
 
+from unixspawner_singleuser.settings import Settings
+from unixspawner_singleuser.signing import Signer, derive_key
+
 URL = PREFIX + "ws"
+DAY = 86400.0
 
 
 async def refusal_of(browser: Browser, path: str = URL, **headers: str) -> int:
@@ -111,6 +116,34 @@ async def test_a_stranger_never_reaches_the_application(
     await browser.sign_in(hub.admit("mallory", "access:servers!server=mallory/"))
     assert await refusal_of(browser) == 403
     assert upstream.seen == []
+
+
+def signed(configured: Settings, token: str, age: float = 0.0) -> dict[str, str]:
+    """The session cookie as the server itself signed it so many seconds ago."""
+    signer = Signer(derive_key(configured.api_token), lambda: time.time() - age)
+    return {configured.session_cookie: signer.sign(configured.session_cookie, token)}
+
+
+async def test_an_expired_session_never_reaches_the_application(
+    browser: Browser, hub: FakeHub, upstream: FakeUpstream, configured: Settings
+) -> None:
+    token = hub.admit("alice", ACCESS)
+    browser.cookies |= signed(configured, token, 31 * DAY)
+    assert await refusal_of(browser) == 403
+    assert upstream.seen == hub.asked == []
+    browser.cookies |= signed(configured, token)
+    await (await browser.open(URL)).close()
+    assert upstream.seen == ["/ws"]
+
+
+async def test_a_token_that_the_hub_has_forgotten_never_reaches_the_application(
+    browser: Browser, hub: FakeHub, upstream: FakeUpstream, configured: Settings
+) -> None:
+    browser.cookies |= signed(configured, hub.admit("alice", ACCESS))
+    hub.tokens.clear()
+    assert await refusal_of(browser) == 403
+    assert upstream.seen == []
+    assert hub.asked == ["user"]  # so it was not the cookie
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,30 @@ def test_a_link_is_not_followed(directory: Path) -> None:
     runtime.close()
 
 
+@pytest.fixture
+def somebody_else(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """From here on we are another account than the files' owner. Takes the place of /tmp."""
+    fallback = directory / "tmp"
+    (fallback / f"{STEM}stale").mkdir(parents=True)
+    own = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: own + 1)
+    monkeypatch.setattr("unixspawner_singleuser.runtime_directory.FALLBACK", str(fallback))
+    return fallback
+
+
+def test_a_directory_of_another_account_is_not_used(directory: Path, somebody_else: Path) -> None:
+    (directory / "run").mkdir(mode=0o700)
+    runtime = RuntimeDirectory(str(directory / "run"))
+    assert names(directory / "run") == []
+    assert Path(runtime.path).parent == somebody_else
+    runtime.close()
+
+
+def test_what_another_account_left_is_not_cleared_away(somebody_else: Path) -> None:
+    RuntimeDirectory("").close()
+    assert names(somebody_else) == [f"{STEM}stale"]
+
+
 # Logs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from tests.unit.singleuser.raw_websocket import (
     received,
 )
 
+from unixspawner_singleuser.account import Account
+
 UPGRADE = ["Connection: Upgrade", "Upgrade: websocket"]
 VERSION = "Sec-WebSocket-Version: 13"
 SMUGGLED = f"GET {PREFIX}smuggled HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
@@ -34,7 +37,13 @@ async def nothing(reader: Reader, writer: Writer) -> None:
 
 
 class TestTheApplicationsHalf:
-    async def test_the_handshake_is_the_browsers_own(self, alice: Browser, directory: Path) -> None:
+    @pytest.fixture
+    def account(self, account: Account) -> Account:
+        return replace(account, groups=("zoo", "lab"))
+
+    async def test_the_handshake_is_the_browsers_own(
+        self, alice: Browser, directory: Path, account: Account
+    ) -> None:
         seen = []
 
         async def serve(reader: Reader, writer: Writer) -> None:
@@ -54,6 +63,8 @@ class TestTheApplicationsHalf:
             "Sec-WebSocket-Protocol: v2, v1",
             "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-other",
             "X-Forwarded-User: mallory",
+            "X-Forwarded-Uid: 0",
+            "X-Forwarded-Groups: root",
         ]
         async with application(directory, serve), connection(directory) as (reader, writer):
             writer.write(handshake(alice, *offers))
@@ -71,7 +82,12 @@ class TestTheApplicationsHalf:
             "connection: Upgrade",
             "upgrade: websocket",
         ]
-        assert "x-forwarded-user: mallory" not in lines
+        assert [line for line in lines if line.startswith("x-forwarded-")] == [
+            f"x-forwarded-user: {account.name}",
+            f"x-forwarded-uid: {account.uid}",
+            "x-forwarded-groups: zoo,lab",
+            f"x-forwarded-prefix: {PREFIX.rstrip('/')}",
+        ]
         told = [line for line in answer.decode().split("\r\n") if not line.startswith("date: ")]
         assert told[0] == "HTTP/1.1 101 Switching Protocols"
         assert [line for line in told[1:] if line and "x-jupyterhub-version" not in line] == [
