@@ -14,7 +14,7 @@ from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, become, wait_for
 from tests.system.logs import HubLog
 from tests.system.people import servers_of
-from tests.system.service import has_systemd, options
+from tests.system.service import do, has_systemd, options, service_command
 
 INIT = "/etc/init.d/unixspawner"
 SQUATTER = """
@@ -85,7 +85,7 @@ def _squatting(host: Host) -> Iterator[None]:
     """mallory has the public port; the service, which did not start, runs again afterwards."""
     chosen = options(host)
     words = ("python3", "-c", SQUATTER, chosen.bind, str(chosen.port))
-    host.run(INIT, "stop")
+    host.run(*service_command(host, "stop"), timeout=90)
     script = 'exec "$@" >/dev/null 2>&1 &'
     host.run("sh", "-c", script, "sh", *become(host, "mallory"), *words)
     try:
@@ -95,7 +95,7 @@ def _squatting(host: Host) -> Iterator[None]:
         yield
     finally:
         host.run("pkill", "-KILL", "-u", "mallory", check=False)
-        host.run(INIT, "start", timeout=120)
+        do(host, "start")
 
 
 def _says(url: str, text: str) -> bool:
@@ -105,14 +105,22 @@ def _says(url: str, text: str) -> bool:
         return False
 
 
-def test_who_has_taken_the_port_is_not_taken_for_us(host: Host, accounts: Accounts) -> None:
-    if has_systemd(host):
-        pytest.skip("the script is for machines without systemd")
+def test_who_has_taken_the_port_is_not_taken_for_us(
+    host: Host, accounts: Accounts, hub_log: HubLog
+) -> None:
     assert accounts.mallory
+    chosen = options(host)
+    whose = (
+        f"Port {chosen.port} on {chosen.bind} belongs to a program of mallory: "
+        "end it, or choose another with `./install --port`."
+    )
     with _squatting(host):
-        started = host.run(INIT, "start", check=False, timeout=120)
+        started = host.run(*service_command(host, "start"), check=False, timeout=120)
         assert started.status == 1
-        assert "does not answer" in started.err
+        hub_log.wait_for(whose)
+        if not has_systemd(host):  # whose own words would be others
+            assert "does not answer" in started.err
+            assert whose in started.err
         assert host.run("unixspawner", "status", "--quiet", check=False).status != 0
 
 
