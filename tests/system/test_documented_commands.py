@@ -403,6 +403,7 @@ RUN_ELSEWHERE: dict[str, str] = {
         "tests/system/test_installer.py::test_uninstall_takes_back_exactly_what_was_installed"
     ),
     "unixspawner uninstall --purge": (
+        # and what is left on a real machine is looked at when all tests are over: service.purge
         "tests/unit/admin/test_uninstall.py::test_purge_takes_what_we_made_and_no_more"
     ),
 }
