@@ -89,6 +89,8 @@ def test_an_administrator_by_the_directory_is_one_as_long_as_it_says_so(
         assert time.monotonic() - begun < PROMISE
         assert mallory.fetch("GET", "hub/api/users/alice").status_code == 404
         assert mallory.go("hub/home").url.path.endswith("/hub/home")
+        directory.put_out(users)  # now, and not in the middle of the next test
+        audit.wait_for("event=revoke who=unixspawner whom=mallory outcome=ok reason=left-group")
 
 
 def test_a_directory_that_is_down_revokes_nobody(

@@ -28,7 +28,7 @@ from tests.system.servers import CHILDREN, FAMILY, server_program
 from tests.system.test_stopping import routes
 
 STARTS = int(os.environ.get("UNIXSPAWNER_SOAK_STARTS") or 12)
-SEED = os.environ.get("UNIXSPAWNER_SOAK_SEED") or "always the same"
+SEED = os.environ.get("UNIXSPAWNER_SOAK_SEED") or "the same every time"
 PATIENCE = 180.0
 STARTED, STOPPED, SEEN = "starts", "stops", "children of servers seen"
 
