@@ -36,7 +36,7 @@ complete_it() { local -a words=(unixspawner s); local CURRENT=2; source "$1" }
 complete_it "$1"
 """
 FISH = "source $argv[1]; complete -C 'unixspawner s'"
-SHELLS = {
+SHELLS: dict[str, tuple[tuple[str, ...], str]] = {
     "bash": (("bash", "--norc", "-c", BASH, "bash"), "bash-completion/completions/unixspawner"),
     "zsh": (("zsh", "-fc", ZSH, "zsh"), "zsh/site-functions/_unixspawner"),
     "fish": (("fish", "--no-config", "-c", FISH), "fish/vendor_completions.d/unixspawner.fish"),
