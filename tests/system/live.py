@@ -6,7 +6,7 @@ Run by pytest as root.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from tests.system.accounts import Account, changed
@@ -14,7 +14,7 @@ from tests.system.browserless import Browserless
 from tests.system.database import query
 from tests.system.host import Host, wait_for
 from tests.system.people import MARKER, Process, is_alive, servers_of
-from tests.system.service import options
+from tests.system.service import RUN, options
 from tests.system.visits import routes, whoami
 
 PROMISE = 10.0  # seconds from the command to the end of the last process
@@ -51,9 +51,37 @@ def lose_sight_of_a_child(host: Host, name: str, server_id: str) -> None:
 def seconds_until_gone(host: Host, processes: list[Process], begun: float) -> float:
     """From a moment to the end of the last process; fails after the promised time."""
     for process in processes:
-        left = max(0.0, begun + PROMISE - time.monotonic())
-        wait_for("its end", lambda process=process: not is_alive(host, process), left)  # type: ignore[misc]
+        wait_for("its end", lambda process=process: not is_alive(host, process), left(begun))  # type: ignore[misc]
     return time.monotonic() - begun
+
+
+def left(begun: float) -> float:
+    """Of the promised time; a moment at least, to look once."""
+    return max(0.1, begun + PROMISE - time.monotonic())
+
+
+def seconds_until_out(
+    host: Host, person: Browserless, token: str, ended: list[Process], begun: float
+) -> float:
+    """The same of what a person holds besides processes: token, session, routes, sockets."""
+    name = ended[0].environment["USER"]
+    ids = {process.server_id for process in ended}
+    signs: dict[str, Callable[[], bool]] = {
+        "the token": lambda: whoami(host, token).status_code == 403,
+        "the session": lambda: person.go("hub/home").url.path.endswith("/hub/login"),
+        "the routes": lambda: f"/user/{name}" not in routes(host),
+        "the sockets": lambda: not _files_of(host, ids),
+        "the last token": lambda: number_of_tokens(host, name) == 0,
+    }
+    for what, has_gone in signs.items():
+        wait_for(f"{what} to go", has_gone, left(begun))
+    return time.monotonic() - begun
+
+
+def _files_of(host: Host, server_ids: set[str]) -> list[str]:
+    """Their sockets and records."""
+    files = host.run("ls", f"{RUN}/servers").out.split()
+    return [name for name in files if name.partition(".")[0] in server_ids]
 
 
 def number_of_tokens(host: Host, name: str) -> int:

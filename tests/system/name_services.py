@@ -45,7 +45,7 @@ def asked_too(host: Host, services: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Directory:
-    """A service that has one person's account, and the group that lets them in."""
+    """A service that has one person's account, and groups that they are in."""
 
     host: Host
     person: Account
@@ -61,17 +61,19 @@ class Directory:
         for database in DATABASES:
             self.host.run("mv", f"{EXTRA}/{database}{old}", f"{EXTRA}/{database}{new}")
 
-    def put_out(self) -> None:
-        """Take the person out of the group, as an administrator of the directory does."""
-        self.host.run("sed", "-i", f"s/:{self.person.name}$/:/", f"{EXTRA}/group")
+    def put_out(self, group: str) -> None:
+        """Take the person out of a group, as an administrator of the directory does."""
+        change = f"s/^\\({group}:.*:\\){self.person.name}$/\\1/"
+        self.host.run("sed", "-i", change, f"{EXTRA}/group")
 
 
 @contextmanager
-def directory_with(host: Host, person: Account, group: str) -> Iterator[Directory]:
-    """Move a person from the machine's files to another service, group included."""
+def directory_with(host: Host, person: Account, *groups: str) -> Iterator[Directory]:
+    """Move a person from the machine's files to another service, which puts them into groups."""
     lines = {database: host.run("getent", database, person.name).out for database in DATABASES}
-    gid = host.run("getent", "group", group).out.split(":")[2]
-    lines["group"] += f"{group}:x:{gid}:{person.name}\n"
+    for group in groups:
+        gid = host.run("getent", "group", group).out.split(":")[2]
+        lines["group"] += f"{group}:x:{gid}:{person.name}\n"
     with removed(host, person), asked_too(host, "files extrausers"):
         host.run("mkdir", "-p", EXTRA)
         try:

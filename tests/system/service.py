@@ -6,6 +6,7 @@ uninstalled and purged when they are over.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from tests.system.host import Host, Result, wait_for
 
 CLONE = Path(__file__).resolve().parents[2]
 INSTALL_TOML = "/etc/unixspawner/install.toml"
+MANIFEST = "/opt/unixspawner/manifest.json"
 RUN = "/run/unixspawner"
 DEMO_SOCKET = "/run/unixspawner-demo/demo.sock"
 MEDIATOR = "/usr/local/libexec/unixspawner/mediator"
@@ -92,7 +94,29 @@ def installed(host: Host) -> Iterator[str]:
         yield url
     finally:
         if not was_here:
-            uninstall(host, "--purge")
+            purge(host)
+
+
+def purge(host: Host) -> None:
+    """Uninstall it, of which nothing may be left: what the installer wrote down, or of our name."""
+    made = json.loads(host.run("cat", MANIFEST).out)
+    uninstall(host, "--purge")
+    names = [("passwd", name) for name in (*made["accounts"], *made["people"])]
+    names += [("group", name) for name in made["groups"]]
+    found = [name for name in names if host.run("getent", *name, check=False).status == 0]
+    files = [
+        path for path in made["files"] if host.run("test", "-e", path, check=False).status == 0
+    ]
+    assert (found, files, _files_of_our_name(host)) == ([], [], [])
+
+
+def _files_of_our_name(host: Host) -> list[str]:
+    """Those of the tests left out."""
+    named = ("-name", "*unixspawner*", "-not", "-name", "unixspawner-test*")
+    places = ("/etc", "/usr/local", "/usr/lib/systemd")
+    found = host.run("find", *places, *named, check=False).out.splitlines()
+    beside = ("/opt", "/run", "/var/lib", "/var/log")
+    return found + host.run("find", *beside, "-maxdepth", "1", *named).out.splitlines()
 
 
 def answers(url: str) -> bool:

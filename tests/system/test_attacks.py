@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
 from tests.system.accounts import Accounts, changed
 from tests.system.browserless import login_error
 from tests.system.fixtures import OpenBrowser
-from tests.system.host import Host, become, wait_for
+from tests.system.host import Host, wait_for
 from tests.system.logs import HubLog
 from tests.system.people import servers_of
-from tests.system.service import has_systemd, options
+from tests.system.service import has_systemd, options, service_command
+from tests.system.squatter import squatting
 
 INIT = "/etc/init.d/unixspawner"
-SQUATTER = """
-import http.server, sys
-class Imitation(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"type your password here")
-http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Imitation).serve_forever()
-"""
 
 
 @pytest.mark.parametrize(
@@ -80,39 +70,22 @@ def test_a_client_does_not_choose_the_address_in_the_log(host: Host, hub_log: Hu
     assert "6.6.6.6" not in hub_log.text()
 
 
-@contextmanager
-def _squatting(host: Host) -> Iterator[None]:
-    """mallory has the public port; the service, which did not start, runs again afterwards."""
-    chosen = options(host)
-    words = ("python3", "-c", SQUATTER, chosen.bind, str(chosen.port))
-    host.run(INIT, "stop")
-    script = 'exec "$@" >/dev/null 2>&1 &'
-    host.run("sh", "-c", script, "sh", *become(host, "mallory"), *words)
-    try:
-        name, port = host.reach(chosen.bind, chosen.port)
-        url = f"http://{name}:{port}/"
-        wait_for("the imitation", lambda: _says(url, "type your password here"))
-        yield
-    finally:
-        host.run("pkill", "-KILL", "-u", "mallory", check=False)
-        host.run(INIT, "start", timeout=120)
-
-
-def _says(url: str, text: str) -> bool:
-    try:
-        return text in httpx.get(url).text
-    except httpx.TransportError:
-        return False
-
-
-def test_who_has_taken_the_port_is_not_taken_for_us(host: Host, accounts: Accounts) -> None:
-    if has_systemd(host):
-        pytest.skip("the script is for machines without systemd")
+def test_who_has_taken_the_port_is_not_taken_for_us(
+    host: Host, accounts: Accounts, hub_log: HubLog
+) -> None:
     assert accounts.mallory
-    with _squatting(host):
-        started = host.run(INIT, "start", check=False, timeout=120)
+    chosen = options(host)
+    whose = (
+        f"Port {chosen.port} on {chosen.bind} belongs to a program of mallory: "
+        "end it, or choose another with `./install --port`."
+    )
+    with squatting(host):
+        started = host.run(*service_command(host, "start"), check=False, timeout=120)
         assert started.status == 1
-        assert "does not answer" in started.err
+        hub_log.wait_for(whose)
+        if not has_systemd(host):  # whose own words would be others
+            assert "does not answer" in started.err
+            assert whose in started.err
         assert host.run("unixspawner", "status", "--quiet", check=False).status != 0
 
 

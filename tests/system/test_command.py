@@ -252,6 +252,23 @@ def test_users_warns_of_those_who_cannot_sign_in(
         assert [line for line in lines if line.startswith("bob ") and f"no: {trouble}" in line]
 
 
+def test_the_table_of_people_fits_a_terminal_of_80_columns(
+    host: Host, accounts: Accounts, start_process: StartProcess
+) -> None:
+    change, restore, trouble = TROUBLES["password expired"]
+    name = "a-server-with-a-name-that-is-longer-than-any-table-has-room"
+    start_process("alice", IDLE, **of_server("ab" * 16, name=name))
+    with changed(host, change, restore):
+        shown = command.at_terminal(host, "unixspawner users")
+    table = shown[: shown.index("")]  # sentences below it wrap as the terminal does
+    assert max(map(len, table)) <= 80, "\n".join(table)
+    assert table[0].split("  ")[0] == "PERSON"
+    (cut,) = [line for line in table if line.endswith("…")]
+    assert cut.startswith("alice ")
+    assert [line for line in table if line.startswith("bob ") and f" no: {trouble} " in line]
+    assert name in command.run(host, "users").out
+
+
 def test_users_shows_who_has_a_server_and_is_not_a_member_any_more(
     host: Host, accounts: Accounts, start_process: StartProcess
 ) -> None:

@@ -7,8 +7,7 @@ another test runs names that test; what a command promises is looked at, not onl
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from tests.system import service
 from tests.system.accounts import Account, Accounts, changed, processes
 from tests.system.browserless import Browserless, login_error
+from tests.system.certificates import CHAIN, certificate
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, Result, wait_for
 from tests.system.people import is_alive, server_of, servers_of
@@ -403,6 +403,7 @@ RUN_ELSEWHERE: dict[str, str] = {
         "tests/system/test_installer.py::test_uninstall_takes_back_exactly_what_was_installed"
     ),
     "unixspawner uninstall --purge": (
+        # and what is left on a real machine is looked at when all tests are over: service.purge
         "tests/unit/admin/test_uninstall.py::test_purge_takes_what_we_made_and_no_more"
     ),
 }
@@ -416,20 +417,6 @@ def test_a_documented_command_does_what_the_page_says(
 
 
 # TLS: it takes the service away from its address for a while, so this comes last.
-
-
-@contextmanager
-def certificate(host: Host) -> Iterator[None]:
-    """Where the page's command expects one: self-signed, for this machine."""
-    assert host.run("test", "-e", "/etc/ssl/lab", check=False).status == 1
-    host.run("install", "-d", "-m", "0700", "/etc/ssl/lab")
-    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-    files = ("-keyout", "/etc/ssl/lab/key.pem", "-out", "/etc/ssl/lab/chain.pem")
-    try:
-        host.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *files)
-        yield
-    finally:
-        host.run("rm", "-r", "/etc/ssl/lab")
 
 
 def sign_in_with_tls(host: Host, account: Account, url: str) -> None:
@@ -459,19 +446,20 @@ def test_tls_commands_protect_passwords(
     assert {TLS_COMMAND, NO_TLS_COMMAND} <= RUN_ELSEWHERE.keys()
     chosen = options(host)
     plain = ("--no-tls", "--bind", chosen.bind)
-    with certificate(host):
+    with certificate(host) as faults:
         try:
             Documented(TLS_COMMAND, host, accounts, browser).run()
             name, port = host.reach("127.0.0.1", chosen.port)
             with monkeypatch.context() as patch:
                 chain = tmp_path / "chain.pem"
-                chain.write_text(host.run("cat", "/etc/ssl/lab/chain.pem").out)
+                chain.write_text(host.run("cat", CHAIN).out)
                 patch.setenv("SSL_CERT_FILE", str(chain))
                 url = f"https://{name}:{port}{chosen.base_url}"
                 sign_in_with_tls(host, accounts.alice, url)
             assert not service.answers(f"http://{name}:{port}{chosen.base_url}")
             key = host.run("stat", "-c", "%U:%G %a", "/run/unixspawner-tls/key.pem").out.strip()
             assert key == f"root:{chosen.hub_account} 440"
+            faults.assert_the_doctor_reads_each(tmp_path)
             Documented(NO_TLS_COMMAND, host, accounts, browser).run()
             wait_for("the sign-in page", lambda: service.answers(service.address(host)))
         finally:

@@ -58,6 +58,11 @@ def test_a_second_run_changes_nothing_and_disturbs_nobody(
     assert alice.fetch("GET", "user/alice/whoami").json()["name"] == "alice"
 
 
+def test_a_plain_installation_ends_servers_that_nobody_used_for_72_hours(host: Host) -> None:
+    words = ("pgrep", "-a", "-u", options(host).hub_account, "-f", "unixspawner.culling")
+    assert " --idle=259200 " in host.run(*words).out
+
+
 def test_a_dry_run_says_what_would_change_and_changes_nothing(
     host: Host, accounts: Accounts
 ) -> None:

@@ -190,6 +190,14 @@ def all_secrets(host: Host, accounts: Accounts, person: Browserless) -> list[str
     return [*passwords, token, *session, *hub_secrets(host)]
 
 
+def told_by_systemd(host: Host, account: str) -> str:
+    """What an account hears that asks about every unit and for the journal."""
+    units = host.as_account(account, "systemctl", "show", "--all", "*", timeout=60).out
+    assert "\nId=unixspawner.service\n" in units
+    journal = ("journalctl", "-q", "--since", "-1h", "-o", "verbose")
+    return units + host.as_account(account, *journal, check=False, timeout=60).out
+
+
 def test_no_other_account_finds_a_secret(
     host: Host, accounts: Accounts, browser: OpenBrowser
 ) -> None:
@@ -199,6 +207,8 @@ def test_no_other_account_finds_a_secret(
     places = [*PLACES, "/tmp", "/var/tmp", "/home", "/var/log", "/dev/shm"]
     for account in ("mallory", "bob", "unixspawner-demo"):
         assert search(host, account, secrets, places, ["cmdline", "environ", "status"]) == []
+        said = told_by_systemd(host, account) if has_systemd(host) else ""
+        assert [secret for secret in secrets if secret in said] == []
 
 
 def test_the_command_lines_of_the_machine_show_no_secret(

@@ -15,15 +15,17 @@ from tests.system import parts
 from tests.system.accounts import Account, Accounts, changed, processes, replaced_file
 from tests.system.audit_lines import AuditLines
 from tests.system.fixtures import OpenBrowser
-from tests.system.host import Host, wait_for
+from tests.system.host import Host, patient, wait_for
 from tests.system.live import (
     PROMISE,
     assert_is_in,
     assert_is_out,
+    left,
     lose_sight_of_a_child,
     out_of_the_group,
     removed,
     seconds_until_gone,
+    seconds_until_out,
 )
 from tests.system.logs import HubLog
 from tests.system.people import is_alive, server_of, servers_of
@@ -95,15 +97,16 @@ def test_everything_ends(
         begun = time.monotonic()
         with way.leave(host, accounts.alice):
             taken = seconds_until_gone(host, ending, begun)
-            print(f"\n{way.name}: {taken:.1f} s to the end of the last process", flush=True)
             with pytest.raises(ConnectionClosed):
-                socket.recv(timeout=PROMISE)
+                socket.recv(timeout=patient(left(begun)))
+            out = seconds_until_out(host, alice, token, ending, begun)
+            print(f"\n{way.name}: {taken:.1f} s to the end of the last process", flush=True)
+            print(f"{way.name}: {out:.1f} s to that of token, session, routes and sockets")
             audit.wait_for("event=stop who=unixspawner whom=alice outcome=ok")
             audit.wait_for("event=stop who=unixspawner whom=alice/lab outcome=ok")
             assert_is_out(host, alice, "alice", token)
-            if way.reason != "no-account":
-                answer = browser().submit_sign_in("alice", accounts.alice.password)
-                assert answer.status_code == 403
+            answer = browser().submit_sign_in("alice", accounts.alice.password)
+            assert answer.status_code == 403
             assert is_alive(host, bystander)
     assert [line for line in audit.all() if "event=revoke" in line] == [
         f"event=revoke who=unixspawner whom=alice outcome=ok reason={way.reason}"
@@ -111,6 +114,25 @@ def test_everything_ends(
     assert neighbour.fetch("GET", "user/bob/whoami").json()["name"] == "bob"
     assert '<span id="name">alice</span>' in browser().sign_in(accounts.alice).text
     end(host, bystander)
+
+
+def test_a_primary_group_lets_in_and_another_one_ends_all(
+    host: Host, accounts: Accounts, browser: OpenBrowser, audit: AuditLines
+) -> None:
+    """Membership that stands in the account's line, and in no line of the group's."""
+    join = ("usermod", "-g", options(host).users_group, "mallory")
+    leave = ("usermod", "-g", "mallory", "mallory")
+    mallory = browser()
+    with changed(host, join, leave):
+        assert '<span id="name">mallory</span>' in mallory.sign_in(accounts.mallory).text
+        token = token_of(mallory, "mallory")
+        server = server_of(host, "mallory")
+        assert_is_in(host, mallory, server, token)
+        begun = time.monotonic()
+    seconds_until_gone(host, [server], begun)
+    seconds_until_out(host, mallory, token, [server], begun)
+    audit.wait_for("event=revoke who=unixspawner whom=mallory outcome=ok reason=left-group")
+    assert_is_out(host, mallory, "mallory", token)
 
 
 def test_a_start_that_is_pending_does_not_come_through(

@@ -66,12 +66,31 @@ def test_somebody_in_a_directory_is_served_and_put_out_like_everybody(
     server = server_of(host, "mallory")
     assert_is_in(host, mallory, server, token)
     begun = time.monotonic()
-    directory.put_out()
+    directory.put_out(options(host).users_group)
     taken = seconds_until_gone(host, [server], begun)
     print(f"\nput out in the directory: {taken:.1f} s", flush=True)
     audit.wait_for("event=stop who=unixspawner whom=mallory outcome=ok")
     assert_is_out(host, mallory, "mallory", token)
     assert "event=revoke who=unixspawner whom=mallory outcome=ok reason=left-group" in audit.all()
+
+
+def test_an_administrator_by_the_directory_is_one_as_long_as_it_says_so(
+    host: Host, accounts: Accounts, browser: OpenBrowser, audit: AuditLines
+) -> None:
+    users, admins = options(host).users_group, options(host).admins_group
+    browser().sign_in_only(accounts.alice)
+    with directory_with(host, accounts.mallory, users, admins) as directory:
+        mallory = browser()
+        mallory.sign_in_only(directory.person)
+        assert mallory.fetch("GET", "hub/api/users/alice").json()["name"] == "alice"
+        begun = time.monotonic()
+        directory.put_out(admins)
+        audit.wait_for("event=revoke who=unixspawner whom=mallory outcome=ok reason=left-admins")
+        assert time.monotonic() - begun < PROMISE
+        assert mallory.fetch("GET", "hub/api/users/alice").status_code == 404
+        assert mallory.go("hub/home").url.path.endswith("/hub/home")
+        directory.put_out(users)  # now, and not in the middle of the next test
+        audit.wait_for("event=revoke who=unixspawner whom=mallory outcome=ok reason=left-group")
 
 
 def test_a_directory_that_is_down_revokes_nobody(

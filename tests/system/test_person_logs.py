@@ -12,8 +12,16 @@ from tests.system.accounts import Accounts, processes
 from tests.system.fixtures import OpenBrowser
 from tests.system.hanging import hanging_directory
 from tests.system.host import Host, wait_for
+from tests.system.people import server_of
+from tests.system.servers import LAUNCHER, server_program
 
 FOLDER = ".local/state/unixspawner"
+LIMIT = 10 * 2**20  # of a log, as docs/administrators.md has it
+# The server itself, but for its pause between two looks at the logs, which is a minute.
+LOOKS_OFTEN = (
+    "import runpy; from unixspawner_singleuser import log_limit; log_limit.INTERVAL = 0.5; "
+    'runpy.run_module("unixspawner_singleuser", run_name="__main__", alter_sys=True)'
+)
 
 
 def write(host: Host, name: str, text: str, account: str = "alice") -> None:
@@ -138,6 +146,45 @@ def test_a_log_of_any_size_is_read_from_its_end(host: Host, folder: str) -> None
     host.as_account("alice", "sh", "-c", f"truncate -s 3G {folder}/server.log")
     write(host, "server.log", "\nthe end\n")
     assert command.run(host, "logs", "alice", "-n", "1").out == "the end\n"
+
+
+def write_at_once(host: Host, name: str, text: str) -> None:
+    """Nobody shortens the log until all of it is there: the lock is the one that a server takes."""
+    script = f'cd ~/{FOLDER} && exec flock "$1" sh -c \'exec cat >> "$0"\' "$1"'
+    host.as_account("alice", "sh", "-c", script, "sh", name, stdin=text)
+
+
+def size_of(host: Host, path: str) -> int:
+    return int(host.run("stat", "-c", "%s", path).out)
+
+
+@pytest.fixture
+def looking_often(host: Host) -> Iterator[None]:
+    launcher = host.run("cat", LAUNCHER).out
+    with server_program(host, launcher.replace("-m unixspawner_singleuser", f"-c '{LOOKS_OFTEN}'")):
+        yield
+
+
+def test_a_log_that_grew_long_is_emptied_while_its_server_writes(
+    host: Host, accounts: Accounts, browser: OpenBrowser, folder: str, looking_often: None
+) -> None:
+    browser().sign_in(accounts.alice)
+    logs = {name: f"{folder}/{name}" for name in ("application.notes.log", "server.log")}
+    number = host.run("stat", "-c", "%i", logs["server.log"]).out
+    for name in logs:
+        text = ("x" * 99 + "\n") * (12 * 2**20 // 100) + f"the end of {name}\n"
+        write_at_once(host, name, text)
+    for path in logs.values():
+        wait_for(f"{path} to be short", lambda path=path: size_of(host, path) < 1000)  # type: ignore[misc]
+        assert size_of(host, f"{path}.1") == LIMIT
+    words = ("logs", "alice", "--previous", "-n", "2")  # the server may have added a line
+    assert "the end of server.log\n" in command.run(host, *words).out
+    of_notes = command.run(host, *words, "--application", "notes").out
+    assert of_notes.endswith("\nthe end of application.notes.log\n")
+    said = "server.log had 125"  # the server's own word, at the beginning of what it emptied
+    wait_for(said, lambda: said in command.run(host, "logs", "alice").out)
+    assert host.run("stat", "-c", "%i", logs["server.log"]).out == number
+    assert server_of(host, "alice").output[1] == logs["server.log"]
 
 
 def test_follow_goes_on_over_emptying_and_replacing(host: Host, folder: str) -> None:

@@ -1,7 +1,8 @@
 """Many starts and stops of several people while hub and proxy are ended at random: nothing is left.
 
-A few starts here, always the same ones; 200 with tests/soak/run, which prints its seed, so that a
-run can be had again.
+Each server has children that went away from it. A few starts here, always the same ones, and hub
+and proxy ended once in every way; 200 with tests/soak/run, which prints its seed, so that a run can
+be had again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -22,12 +24,27 @@ from tests.system.database import query, server_tokens
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.parts import HUB, PROXY
+from tests.system.servers import CHILDREN, FAMILY, server_program
 from tests.system.test_stopping import routes
 
 STARTS = int(os.environ.get("UNIXSPAWNER_SOAK_STARTS") or 12)
-SEED = os.environ.get("UNIXSPAWNER_SOAK_SEED") or "always the same"
+SEED = os.environ.get("UNIXSPAWNER_SOAK_SEED") or "the same every time"
 PATIENCE = 180.0
-TARGETS = ((HUB,), (HUB,), (PROXY,), (HUB, PROXY))
+STARTED, STOPPED, SEEN = "starts", "stops", "children of servers seen"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One way to end parts of the service."""
+
+    number: str
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.number} of {' and '.join(self.parts)}"
+
+
+KILLS = [Kill(n, which) for n in ("KILL", "TERM") for which in ((HUB,), (PROXY,), (HUB, PROXY))]
 
 
 @dataclass
@@ -85,34 +102,55 @@ class Visitor:
 
 
 class Soak:
-    def __init__(self, host: Host, visitors: list[Visitor], seed: str) -> None:
+    def __init__(self, host: Host, people: list[Account], visitors: list[Visitor]) -> None:
         self._host = host
+        self._numbers = ",".join(str(person.uid) for person in people)
         self._visitors = visitors
-        self._random = random.Random(seed)
+        self._random = random.Random(SEED)
+        self._due = self._random.sample(KILLS, len(KILLS))
         self.figures = Figures()
+
+    def is_over(self) -> bool:
+        return self.figures.counted[STARTED] >= STARTS and not self._due
 
     def round(self) -> None:
         """Some people start at once, and then stop; now and then something is ended meanwhile."""
         chosen = self._random.sample(self._visitors, self._random.randint(1, 3))
-        for act, word in ((Visitor.start, "starts"), (Visitor.stop, "stops")):
-            threads = [threading.Thread(target=act, args=(visitor,)) for visitor in chosen]
-            for thread in threads:
-                thread.start()
-            if self._random.random() < 0.25:
-                self._kill_something(self._random.uniform(0, 0.8))
-            for thread in threads:
-                thread.join()
-            self.figures.counted[word] += len(chosen)
+        self._let(chosen, Visitor.start, STARTED)
+        self.figures.counted[SEEN] += self._children()
+        self._let(chosen, Visitor.stop, STOPPED)
+
+    def _let(self, chosen: list[Visitor], act: Callable[[Visitor], None], word: str) -> None:
+        threads = [threading.Thread(target=act, args=(visitor,)) for visitor in chosen]
+        for thread in threads:
+            thread.start()
+        if self._random.random() < (0.5 if self._due else 0.25):
+            self._kill_something(self._random.uniform(0, 0.8))
+        for thread in threads:
+            thread.join()
+        self.figures.counted[word] += len(chosen)
 
     def _kill_something(self, after: float) -> None:
-        """At a moment that the seed chooses, which is why it is waited for by the clock."""
+        """At a moment that the seed chooses, which is why it is waited for by the clock.
+
+        Each way has its turn before any comes again: a few throws of a die may miss one.
+        """
         time.sleep(after)
-        which, number = self._random.choice(TARGETS), self._random.choice(("TERM", "KILL"))
-        for part in which:
-            pid = parts.running(self._host, part)
-            if pid is not None:
-                self._host.run("kill", f"-{number}", str(pid), check=False)
-                self.figures.counted[f"{part} {number}"] += 1
+        kill = self._due.pop() if self._due else self._random.choice(KILLS)
+        wait_for(f"the {kill}", lambda: self._has_ended(kill), PATIENCE)
+        self.figures.counted[str(kill)] += 1
+
+    def _has_ended(self, kill: Kill) -> bool:
+        """All of the parts at once. What was ended a moment ago may not be back yet."""
+        pids = [parts.running(self._host, part) for part in kill.parts]
+        if None in pids:
+            return False
+        command = ("kill", f"-{kill.number}", *(str(pid) for pid in pids))
+        return self._host.run(*command, check=False).status == 0
+
+    def _children(self) -> int:
+        lines = processes(self._host, self._numbers)
+        return len([line for line in lines if line.split(maxsplit=2)[2] in CHILDREN])
 
 
 def left_over(host: Host, people: list[Account]) -> dict[str, int]:
@@ -141,10 +179,11 @@ def test_nothing_is_left_after_many_starts_stops_and_kills(
             visitor = Visitor(browser(), person.name, server)
             visitor.browser.sign_in_only(person)
             visitors.append(visitor)
-    soak = Soak(host, visitors, SEED)
+    soak = Soak(host, people, visitors)
     began = time.monotonic()
-    while soak.figures.counted["starts"] < STARTS:
-        soak.round()
+    with server_program(host, FAMILY):
+        while not soak.is_over():
+            soak.round()
     parts.wait_until_serving(host)
     nothing = dict.fromkeys(left_over(host, people), 0)
     try:
@@ -158,3 +197,5 @@ def test_nothing_is_left_after_many_starts_stops_and_kills(
             f"left over: {', '.join(f'{count} {what}' for what, count in left.items())}"
         )
     assert left == nothing
+    must_have_been = [SEEN, *(str(kill) for kill in KILLS)]
+    assert [what for what in must_have_been if not soak.figures.counted[what]] == []

@@ -266,33 +266,40 @@ def failure_of(person: Browserless) -> str:
     return said
 
 
-def test_a_start_that_takes_too_long_is_ended_and_said_in_plain_words(
-    host: Host, alice: Browserless, hub_log: HubLog
-) -> None:
-    with parts.configured(host, IMPATIENT), server_program(host, SILENT):
-        ask_for_a_server(alice)
-        sentence = (
-            "Your server was started but has not answered within 10 seconds. Its last lines: "
-        )
-        said = failure_of(alice)
-        assert sentence in said
-        assert said.endswith("/ reading a very large file")
-        hub_log.wait_for(sentence)
-        assert_nothing_is_left(host, "alice")
+@pytest.fixture(scope="class")
+def impatient(host: Host) -> Iterator[None]:
+    with parts.configured(host, IMPATIENT):
+        yield
 
 
-def test_a_session_that_does_not_open_is_said_in_plain_words(
-    host: Host, alice: Browserless, hub_log: HubLog
-) -> None:
-    with parts.configured(host, IMPATIENT), held_sessions(host):
-        ask_for_a_server(alice)
-        sentence = (
-            "Your session on this machine has not opened within 10 seconds, a directory service or "
-            "a file server may hang: try again later or ask your administrator."
-        )
-        assert sentence in failure_of(alice)
-        hub_log.wait_for(sentence)
-        wait_for("the token to go", lambda: server_tokens(host) == ())
+@pytest.mark.usefixtures("impatient")
+class TestAStartThatTakesTooLong:
+    def test_a_start_that_takes_too_long_is_ended_and_said_in_plain_words(
+        self, host: Host, alice: Browserless, hub_log: HubLog
+    ) -> None:
+        with server_program(host, SILENT):
+            ask_for_a_server(alice)
+            sentence = (
+                "Your server was started but has not answered within 10 seconds. Its last lines: "
+            )
+            said = failure_of(alice)
+            assert sentence in said
+            assert said.endswith("/ reading a very large file")
+            hub_log.wait_for(sentence)
+            assert_nothing_is_left(host, "alice")
+
+    def test_a_session_that_does_not_open_is_said_in_plain_words(
+        self, host: Host, alice: Browserless, hub_log: HubLog
+    ) -> None:
+        with held_sessions(host):
+            ask_for_a_server(alice)
+            sentence = (
+                "Your session on this machine has not opened within 10 seconds, a directory "
+                "service or a file server may hang: try again later or ask your administrator."
+            )
+            assert sentence in failure_of(alice)
+            hub_log.wait_for(sentence)
+            wait_for("the token to go", lambda: server_tokens(host) == ())
 
 
 # A stop that fails is made up for

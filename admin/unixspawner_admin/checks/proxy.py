@@ -27,6 +27,8 @@ def check(options: Options) -> Iterator[Finding]:
     elif pids:
         text = f"a proxy runs without a hub, and the next hub takes it over: process {pids[0]}"
         yield Finding("warning", text, release.restart())
+    elif services.listener_uid(options.bind, options.port) is not None:
+        yield _has_the_port(options)  # why the hub does not start
 
 
 def _processes(options: Options) -> list[int]:

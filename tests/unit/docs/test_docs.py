@@ -49,7 +49,8 @@ def test_every_option_of_the_installer_is_described(option: str) -> None:
 def test_the_defaults_of_the_options_are_the_ones_described() -> None:
     table = documents.rows(documents.section(ADMINISTRATORS, "### Options"))
     told = {documents.names_in(row[0])[0].split()[0]: row[1] for row in table}
-    for name in ("bind", "port", "base_url", "users_group", "admins_group", "hub_account"):
+    described = ("bind", "port", "base_url", "users_group", "admins_group", "hub_account")
+    for name in (*described, "idle_hours"):
         default = getattr(options.Options(), name)
         assert told[f"--{name.replace('_', '-')}"] == f"`{default}`"
 
