@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from tests.system.accounts import Accounts
@@ -146,12 +146,56 @@ def test_no_claim_of_identity_reaches_the_application(
         lines = [f"{name}: forged" for name in spelled[start : start + 40] * 2]
         request = head(host, alice, "GET", at + "x", *lines, "Connection: close")
         assert statuses(answer_to(host, request)) == [200]
+    groups = set(host.run("id", "-Gn", "alice").out.split())
     for each in puppet.received():
         assert "forged" not in str(each)
         own = {name: value for name, value in each.fields.items() if "user" in name}
         assert own.pop("user-agent", "") == ""
         assert own == {"x-forwarded-user": "alice"}
         assert each.fields["x-forwarded-uid"] == str(accounts.alice.uid)
+        assert set(each.fields["x-forwarded-groups"].split(",")) == groups
+
+
+def test_the_last_word_about_the_way_is_the_proxys(
+    host: Host, alice: Browserless, at: str, puppet: Puppet
+) -> None:
+    """From this machine, where a web server of the administrator's may be; see test_proxy.py."""
+    forged = {
+        "Forwarded": "for=6.6.6.6;host=evil.example;proto=https",
+        "X-Forwarded-For": "6.6.6.6",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Port": "666",
+        "X-Forwarded-Proto": "gopher",
+        "X-Forwarded-Protocol": "ssl",
+        "X-Forwarded-Scheme": "gopher",
+        "X-Forwarded-Server": "evil.example",
+        "X-Forwarded-Ssl": "on",
+        "X-Real-IP": "6.6.6.6",
+        "X-Scheme": "gopher",
+    }
+    url = urlsplit(host.url)
+    lines = [f"{name}: {value}" for name, value in forged.items()]
+    plain = head(host, alice, "GET", at + "x", "Connection: close")
+    claims = head(host, alice, "GET", at + "x", *lines, "Connection: close")
+    assert statuses(answer_to(host, plain)) == statuses(answer_to(host, claims)) == [200]
+    truth, told_so = (
+        {name: seen.fields[name] for name in map(str.lower, forged) if name in seen.fields}
+        for seen in puppet.received()
+    )
+    address = truth["x-forwarded-for"]
+    assert truth == {
+        "x-forwarded-for": address,
+        "x-forwarded-host": url.netloc,
+        "x-forwarded-port": str(url.port or (443 if url.scheme == "https" else 80)),
+        "x-forwarded-proto": url.scheme,
+    }
+    assert address.startswith("127.")
+    assert told_so == {
+        "x-forwarded-for": f"6.6.6.6,{address}",
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-port": f"666,{truth['x-forwarded-port']}",
+        "x-forwarded-proto": f"gopher,{url.scheme}",
+    }
 
 
 def test_no_credential_of_ours_reaches_the_application(
