@@ -31,11 +31,22 @@ const guarded = new WeakSet();
 function guard(proxy) {
   if (!guarded.has(proxy)) {
     guarded.add(proxy);
-    proxy.on("proxyRes", (answer) => {
+    proxy.on("proxyRes", (answer, _request, response) => {
       for (const name of NOT_FOR_BROWSERS) delete answer.headers[name];
+      endWith(answer, response);
     });
     keepConnections(proxy);
   }
+}
+
+// An answer that is cut short is cut short for the client too: pipe() ends with an end only, and the
+// client would wait for the rest for ever. What has come is sent before the connection ends.
+function endWith(answer, response) {
+  answer.once("close", () => {
+    if (answer.complete) return;
+    if (response.socket) response.socket.destroySoon();
+    else response.destroy();
+  });
 }
 
 // What a client says of its connection to us is not for hub and servers: `close` would have them
