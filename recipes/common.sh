@@ -19,6 +19,7 @@ catalogue=/etc/unixspawner/apps.d
 current=/opt/unixspawner/current
 python=/usr/bin/python3
 environment=
+group=
 takes_environment=${takes_environment:-no}
 packages=(${packages[@]+"${packages[@]}"})
 
@@ -31,8 +32,10 @@ usage() {
 	echo "Installs or updates $name for everybody on this machine, or takes it away. As root:"
 	echo
 	echo "  recipes/$name/install"
-	[ "$takes_environment" = no ] ||
+	if [ "$takes_environment" = yes ]; then
 		echo "  recipes/$name/install --environment DIRECTORY   with a Python environment that is there already"
+		echo "  recipes/$name/install --environment DIRECTORY --group GROUP   for members of the group alone"
+	fi
 	echo "  recipes/$name/install --remove"
 }
 
@@ -79,15 +82,16 @@ install_node_modules() {
 
 # An environment of the administrator's: people's kernels run from it, so only root may change what it starts with.
 use_environment() {
-	local module=$1 link=$2 file
+	local module=$1 link=$2 who="another account than root" hint=" Where a group alone may read it, say --group." file
 	for file in "$environment" "$environment/bin" "$environment/bin/python" "$environment/lib"; do
-		[ -e "$file" ] || fail "$file does not exist: --environment names a venv or conda prefix."
+		[ -e "$file" ] || fail "$file does not exist: --environment names a venv."
 		[ "$(stat -L -c %u -- "$file")" = 0 ] || fail "$file is not root's."
 		[ -z "$(find -L "$file" -maxdepth 0 -perm /022)" ] || fail "$file may be written by others than root."
 	done
-	setpriv --reuid=65534 --regid=65534 --clear-groups --reset-env -- \
+	[ -z "$group" ] || who="a member of $group" hint=
+	setpriv --reuid=65534 --regid="${group:-65534}" --clear-groups --reset-env -- \
 		"$environment/bin/python" -c "import $module" 2>/dev/null ||
-		fail "$environment/bin/python cannot import $module when another account than root runs it."
+		fail "$environment/bin/python cannot import $module when $who runs it.$hint"
 	ln -s -- "$environment" "$link"
 }
 
@@ -112,7 +116,7 @@ digest() {
 	{
 		"$python" -IS -c 'import sys; print(sys.version)'
 		# an environment that is there already is looked at again when it moves, not when it changes
-		echo "$environment"
+		echo "$environment $group"
 		for file in "$common/common.sh" "$here"/*; do
 			word=$(basename -- "$file")
 			case $word in
@@ -177,9 +181,10 @@ other_root() {
 	grep -lsE '^[[:space:]]*root[[:space:]]*=[[:space:]]*true' "$catalogue"/*.toml | grep -vF "/$name.toml" | head -n 1 || true
 }
 
-# At most one application takes the place of the home page.
+# At most one application takes the place of the home page, and one that only a group can start is shown to nobody else.
 application_file() {
 	local other
+	[ -z "$group" ] || printf 'groups = ["%s"]\n' "$group"
 	other=$(other_root)
 	if [ -n "$other" ] && grep -q '^root = true$' "$here/$name.toml"; then
 		sed 's/^root = true$/root = false/' "$here/$name.toml"
@@ -205,6 +210,12 @@ install_recipe() {
 	put_configuration "$scratch/$name.toml" "$name.toml"
 	remove_old_builds "$build"
 	echo "$name is installed, and people find it at once."
+}
+
+# The name goes into a file in apps.d as it is; getent finds groups by their numbers too.
+require_group() {
+	[[ $group =~ ^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$ && $(getent group "$group" | cut -d: -f1) = "$group" ]] ||
+		fail "there is no group \"$group\"."
 }
 
 remove_recipe() {
@@ -234,11 +245,19 @@ recipe() {
 			[[ $environment = /* ]] || fail "--environment needs an absolute path."
 			shift
 			;;
+		--group)
+			[ "$takes_environment" = yes ] || fail "there is no option --group here."
+			[ "$#" -gt 1 ] || fail "--group needs a group."
+			group=$2
+			require_group
+			shift
+			;;
 		*) fail "there is no option \"$1\"; try --help." ;;
 		esac
 		shift
 	done
 	[ "$(id -u)" = 0 ] || fail "this must be run by root: try it with sudo."
+	[ -z "$group" ] || [ -n "$environment" ] || fail "--group goes with --environment."
 	if [ "$remove" = yes ]; then
 		remove_recipe
 		return

@@ -31,11 +31,22 @@ const guarded = new WeakSet();
 function guard(proxy) {
   if (!guarded.has(proxy)) {
     guarded.add(proxy);
-    proxy.on("proxyRes", (answer) => {
+    proxy.on("proxyRes", (answer, _request, response) => {
       for (const name of NOT_FOR_BROWSERS) delete answer.headers[name];
+      endWith(answer, response);
     });
     keepConnections(proxy);
   }
+}
+
+// An answer that is cut short is cut short for the client too: pipe() ends with an end only, and the
+// client would wait for the rest for ever. What has come is sent before the connection ends.
+function endWith(answer, response) {
+  answer.once("close", () => {
+    if (answer.complete) return;
+    if (response.socket) response.socket.destroySoon();
+    else response.destroy();
+  });
 }
 
 // What a client says of its connection to us is not for hub and servers: `close` would have them
@@ -49,12 +60,37 @@ function keepConnections(proxy) {
   };
 }
 
-// 3. The hub logs an address, and believes X-Real-IP more than the proxy's own X-Forwarded-For.
+// 3. Which way a request has come is for the proxy to say, and for a web server on this machine that
+// forwards to it. The proxy adds its own word behind what X-Forwarded-* says already, and writes none
+// of the other names, some of which hub and applications believe more. See docs/security.md.
+const SAID_BY_NOBODY = [
+  "forwarded",
+  "x-forwarded-protocol",
+  "x-forwarded-scheme",
+  "x-forwarded-server",
+  "x-forwarded-ssl",
+  "x-real-ip",
+  "x-scheme",
+];
+const SAID_BY_WEB_SERVERS = [
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-proto",
+];
 const findTarget = ConfigurableProxy.prototype.targetForReq;
+
+// Also where an IPv4 address is written as one of IPv6, as on a port for both.
+function isThisMachine(address) {
+  return /^(?:(?:::ffff:)?127\.|::1$)/i.test(address ?? "");
+}
 
 ConfigurableProxy.prototype.targetForReq = function (request) {
   guard(this.proxy);
-  delete request.headers["x-real-ip"];
+  for (const name of SAID_BY_NOBODY) delete request.headers[name];
+  if (!isThisMachine(request.socket.remoteAddress)) {
+    for (const name of SAID_BY_WEB_SERVERS) delete request.headers[name];
+  }
   return findTarget.call(this, request);
 };
 

@@ -76,7 +76,7 @@ def test_a_missing_home_is_told_in_a_sentence_on_the_first_page(
     with changed(host, ("mv", bob.home, elsewhere), ("mv", elsewhere, bob.home)):
         sign_in(chromium, bob)
         chromium.wait_for_text(f"Your home directory {bob.home} does not exist: ask your")
-    chromium.picture("7-home-missing")
+        expect_fit(chromium, "home-missing")
 
 
 def test_the_websocket_arrives_as_the_same_person(

@@ -9,13 +9,36 @@ import httpx
 from tests.browser.applications import many_applications
 from tests.browser.looks import SIZES, expect_fit
 from tests.browser.webdriver import Browser, open_browser
+from tests.system import parts
 from tests.system.accounts import Account, Accounts, changed
+from tests.system.browserless import Browserless
+from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
+from tests.system.servers import FAMILY, server_program
 from tests.system.service import CLONE
 from tests.system.sessions import held_sessions
 
 # JupyterHub's administration is an application of its own, which the style cannot make right.
 OF_THE_ADMIN_PAGE = ("nested-interactive", "button-name")
+# Questions before a start, and an address for the page that is seen where nobody signs in by hand.
+_SETTINGS = """
+from jupyterhub.handlers import BaseHandler
+
+class SignedOut(BaseHandler):
+    async def get(self):
+        self.finish(await self.render_template("logout.html"))
+
+c.JupyterHub.extra_handlers = [("/test-signed-out", SignedOut)]
+c.UnixSpawner.options_form = (
+    '<label for="beam">Beam line</label><input id="beam" name="beam" class="form-control">'
+)
+"""
+# A page that looks again after a while would be another one before everything has been looked at.
+_HOLD_STILL = """
+for (let n = setTimeout(() => {}); n > 0; n--) clearTimeout(n);
+const later = window.setTimeout;
+window.setTimeout = (work, ms, ...more) => ms >= 5000 ? 0 : later(work, ms, ...more);
+"""
 
 
 def open_signed_in(chromium: Browser, host: Host, person: Account, below: str) -> None:
@@ -130,6 +153,62 @@ def test_the_pages_of_an_administrator(host: Host, accounts: Accounts, chromium:
     chromium.click("main [type=submit]")
     chromium.wait_for_text("Visiting as carol", "#visiting")
     expect_fit(chromium, "visiting")
+
+
+def test_pages_that_only_some_services_have(
+    host: Host, accounts: Accounts, chromium: Browser
+) -> None:
+    with parts.configured(host, _SETTINGS):
+        chromium.go(f"{host.url}hub/test-signed-out")
+        chromium.wait_for_text("You are signed out", "h1")
+        expect_fit(chromium, "signed-out")
+        open_signed_in(chromium, host, accounts.alice, "hub/spawn")
+        chromium.wait_for_text("How shall your server start?", "h1")
+        expect_fit(chromium, "questions")
+        chromium.type_into("#beam", "7")
+        chromium.click("#spawn_form [type=submit]")
+        wait_for_address(chromium, "/user/alice/")
+
+
+def test_a_server_that_is_ending(
+    host: Host, accounts: Accounts, administrator: Browserless, chromium: Browser
+) -> None:
+    """Slowly, because something in it does not end when it is asked to."""
+    with server_program(host, FAMILY):
+        open_signed_in(chromium, host, accounts.alice, "hub/spawn")
+        wait_for_address(chromium, "/user/alice/")
+    open_servers(chromium, host)
+    chromium.click("#stop")
+    wait_for(
+        "the stop to begin",
+        lambda: administrator.servers("alice").get("", {}).get("pending") == "stop",
+    )
+    chromium.go(f"{host.url}hub/spawn-pending/alice")
+    chromium.run(_HOLD_STILL)
+    assert chromium.text("h1") == "Your server is stopping"
+    expect_fit(chromium, "stopping")
+
+
+def test_an_invitation_to_a_server(
+    host: Host,
+    accounts: Accounts,
+    administrator: Browserless,
+    browser: OpenBrowser,
+    chromium: Browser,
+) -> None:
+    browser().sign_in(accounts.alice)
+    administrator.go("hub/home")
+    codes = "hub/api/share-codes/alice/"
+    answer = administrator.fetch("POST", codes, body={})
+    assert answer.status_code == 200, answer.text
+    try:
+        open_signed_in(chromium, host, accounts.bob, "hub/home")
+        wait_for_address(chromium, "/hub/home")
+        chromium.go(f"{host.url}hub/accept-share?code={answer.json()['code']}")
+        assert chromium.text("h1") == "Accept sharing invitation"
+        expect_fit(chromium, "invitation")
+    finally:
+        assert administrator.fetch("DELETE", codes).status_code == 204
 
 
 def test_the_home_page_shows_every_application_and_what_it_does(

@@ -46,6 +46,16 @@ def until_end(connection: socket.socket) -> bytes:
     return received
 
 
+def until(connection: socket.socket, text: bytes) -> bytes:
+    """What comes up to and with a text, and what came along behind it."""
+    received = b""
+    while text not in received:
+        piece = connection.recv(65536)
+        assert piece, f"the connection ended before {text!r}: {received!r}"
+        received += piece
+    return received
+
+
 def statuses(answer: bytes) -> list[int]:
     """The status of each answer on a connection."""
     heads = answer.split(b"HTTP/1.1 ")[1:]

@@ -19,28 +19,66 @@ from tests.system.host import Host, become, wait_for
 ROOT_APPLICATION = "/etc/unixspawner/apps.d/demo.toml"
 TITLE = "Puppet <b>&amp;"
 _PROGRAM = r"""
-import http.server, json, os, socketserver, sys, urllib.parse
+import http.server, json, os, socketserver, sys, threading, urllib.parse
 
 directory = sys.argv[1]
+leave = threading.Semaphore(0)
 
 class Puppet(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def content(self):
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(pieces)
+
+    def chunk(self, text):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
+
+    def stream(self, events):
+        # each event but the first one waits for leave; a trailer at the end
+        for number in range(events):
+            if number:
+                leave.acquire()
+            self.chunk(b"data: %d\n\n" % number)
+        self.wfile.write(b"0\r\nX-Trailer: yes\r\n\r\n")
+
+    def cut(self, is_chunked, content):
+        self.close_connection = True
+        self.chunk(content) if is_chunked else self.wfile.write(content)
+
     def answer(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.content()
         with open(directory + "/record", "a") as file:
             target = self.requestline.split()[1]  # self.path has lost a slash of two
             json.dump([self.command, target, self.headers.items(), body.decode("latin-1")], file)
             file.write("\n")
         wanted = urllib.parse.parse_qs(self.path.partition("?")[2], keep_blank_values=True)
         content = wanted.get("body", ["puppet"])[0].encode()
-        self.send_response(int(wanted.get("status", ["200"])[0]))
+        status = int(wanted.get("status", ["200"])[0])
+        (cut,), (events,) = wanted.get("cut", [""]), wanted.get("stream", [""])
+        if "leave" in wanted:
+            leave.release()
+        self.send_response(status)
         for line in wanted.get("header", []):
             name, _, value = line.partition(":")
             self.send_header(name, value.strip())
-        self.send_header("Content-Length", str(len(content)))
+        if events or cut == "chunked":
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(content) + bool(cut)))
         self.end_headers()
-        if self.command != "HEAD":
+        if events:
+            self.stream(int(events))
+        elif cut:
+            self.cut(cut == "chunked", content)
+        elif self.command != "HEAD" and status not in (204, 304):
             self.wfile.write(content)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer

@@ -121,23 +121,50 @@ def test_nobody_else_reaches_its_socket_and_it_opens_no_port(
                 assert connect(host, other, path) == "PermissionError"
 
 
+@pytest.mark.parametrize(
+    ("shell", "name", "text"),
+    [
+        ("/bin/bash", ".bashrc", "export MINE=$BASH"),
+        ("/usr/bin/zsh", ".zshrc", "export MINE=$ZSH_NAME"),
+        ("/usr/bin/fish", ".config/fish/config.fish", "set -gx MINE (status fish-path)"),
+    ],
+)
 def test_the_login_environment_is_the_persons(
-    host: Host, apps: Shelf, accounts: Accounts, alice: Browserless
+    host: Host,
+    apps: Shelf,
+    accounts: Accounts,
+    browser: OpenBrowser,
+    shell: str,
+    name: str,
+    text: str,
 ) -> None:
-    with apps.program("lab"), dotfile(host, accounts.alice, ".bashrc", "export MINE=1"):
-        assert facts(alice, "alice", "lab/")["environment"]["MINE"] == "1"
+    assert shell in host.run("cat", "/etc/shells").out.split()
+    change = ("usermod", "-s")
+    with (
+        apps.program("lab"),
+        changed(host, (*change, shell, "alice"), (*change, "/bin/bash", "alice")),
+        dotfile(host, accounts.alice, name, text),
+    ):
+        alice = browser()
+        alice.sign_in(accounts.alice)
+        mine = facts(alice, "alice", "lab/")["environment"]["MINE"]
+    assert mine.rpartition("/")[2] == shell.rpartition("/")[2]
 
 
 @contextmanager
 def dotfile(host: Host, account: Account, name: str, text: str) -> Iterator[None]:
-    """Put in front of what a dotfile says, and taken away again."""
+    """Put in front of what a dotfile says, or in its place where there is none; then as before."""
     path = f"{account.home}/{name}"
-    old = host.as_account(account.name, "cat", path).out
-    host.as_account(account.name, "tee", path, stdin=f"{text}\n{old}")
+    there = host.as_account(account.name, "cat", path, check=False)
+    host.as_account(account.name, "mkdir", "-p", path.rpartition("/")[0])
+    host.as_account(account.name, "tee", path, stdin=f"{text}\n{there.out}")
     try:
         yield
     finally:
-        host.as_account(account.name, "tee", path, stdin=old)
+        if there.status == 0:
+            host.as_account(account.name, "tee", path, stdin=there.out)
+        else:
+            host.as_account(account.name, "rm", path)
 
 
 @pytest.mark.parametrize(

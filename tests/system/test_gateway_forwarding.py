@@ -6,14 +6,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from tests.system.accounts import Accounts
 from tests.system.browserless import Browserless
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
-from tests.system.public_port import answer_to, connected, head, statuses, until_end
+from tests.system.public_port import answer_to, connected, head, statuses, until, until_end
 from tests.system.puppet import Puppet, told
 from tests.unit.singleuser.test_headers import HOSTILE_PAIRS, TOLD_BY_PROXIES
 
@@ -146,12 +146,56 @@ def test_no_claim_of_identity_reaches_the_application(
         lines = [f"{name}: forged" for name in spelled[start : start + 40] * 2]
         request = head(host, alice, "GET", at + "x", *lines, "Connection: close")
         assert statuses(answer_to(host, request)) == [200]
+    groups = set(host.run("id", "-Gn", "alice").out.split())
     for each in puppet.received():
         assert "forged" not in str(each)
         own = {name: value for name, value in each.fields.items() if "user" in name}
         assert own.pop("user-agent", "") == ""
         assert own == {"x-forwarded-user": "alice"}
         assert each.fields["x-forwarded-uid"] == str(accounts.alice.uid)
+        assert set(each.fields["x-forwarded-groups"].split(",")) == groups
+
+
+def test_the_last_word_about_the_way_is_the_proxys(
+    host: Host, alice: Browserless, at: str, puppet: Puppet
+) -> None:
+    """From this machine, where a web server of the administrator's may be; see test_proxy.py."""
+    forged = {
+        "Forwarded": "for=6.6.6.6;host=evil.example;proto=https",
+        "X-Forwarded-For": "6.6.6.6",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Port": "666",
+        "X-Forwarded-Proto": "gopher",
+        "X-Forwarded-Protocol": "ssl",
+        "X-Forwarded-Scheme": "gopher",
+        "X-Forwarded-Server": "evil.example",
+        "X-Forwarded-Ssl": "on",
+        "X-Real-IP": "6.6.6.6",
+        "X-Scheme": "gopher",
+    }
+    url = urlsplit(host.url)
+    lines = [f"{name}: {value}" for name, value in forged.items()]
+    plain = head(host, alice, "GET", at + "x", "Connection: close")
+    claims = head(host, alice, "GET", at + "x", *lines, "Connection: close")
+    assert statuses(answer_to(host, plain)) == statuses(answer_to(host, claims)) == [200]
+    truth, told_so = (
+        {name: seen.fields[name] for name in map(str.lower, forged) if name in seen.fields}
+        for seen in puppet.received()
+    )
+    address = truth["x-forwarded-for"]
+    assert truth == {
+        "x-forwarded-for": address,
+        "x-forwarded-host": url.netloc,
+        "x-forwarded-port": str(url.port or (443 if url.scheme == "https" else 80)),
+        "x-forwarded-proto": url.scheme,
+    }
+    assert address.startswith("127.")
+    assert told_so == {
+        "x-forwarded-for": f"6.6.6.6,{address}",
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-port": f"666,{truth['x-forwarded-port']}",
+        "x-forwarded-proto": f"gopher,{url.scheme}",
+    }
 
 
 def test_no_credential_of_ours_reaches_the_application(
@@ -224,6 +268,96 @@ def test_no_second_request_is_smuggled_past_the_gate(
         assert [each.fields["x-forwarded-user"] for each in seen] == ["alice"] * len(seen), name
         assert "/after" in [each.target for each in seen]
         puppet.forget()
+
+
+# Bodies, in both directions
+
+
+def test_an_upload_waits_for_leave_where_it_says_so(
+    host: Host, alice: Browserless, at: str, puppet: Puppet
+) -> None:
+    lines = ("Expect: 100-continue", "Content-Length: 5", "Connection: close")
+    with connected(host) as connection:
+        connection.sendall(head(host, alice, "PUT", at + "x", *lines))
+        answer = until(connection, b"HTTP/1.1 100 ")
+        connection.sendall(b"hello")
+        answer += until_end(connection)
+    assert statuses(answer) == [100, 200]
+    (seen,) = puppet.received()
+    assert (seen.method, seen.body) == ("PUT", "hello")
+
+
+def test_a_body_of_unknown_length_arrives_whole(
+    host: Host, alice: Browserless, at: str, puppet: Puppet
+) -> None:
+    lines = ("Transfer-Encoding: chunked", "Connection: close")
+    pieces = (b"3\r\nabc\r\n", b"4\r\ndefg\r\n", b"0\r\n\r\n")
+    answer = answer_to(host, head(host, alice, "POST", at + "x", *lines), *pieces)
+    assert statuses(answer) == [200]
+    (seen,) = puppet.received()
+    assert seen.body == "abcdefg"
+    assert seen.fields["transfer-encoding"] == "chunked"
+    assert "content-length" not in seen.fields
+
+
+def test_each_event_arrives_before_the_next_one_is_written(
+    host: Host, alice: Browserless, at: str
+) -> None:
+    """The application waits for leave, which comes when the event before has been read."""
+    with connected(host) as connection:
+        connection.sendall(head(host, alice, "GET", f"{at}x?stream=4", "Connection: close"))
+        answer = until(connection, b"data: 0\n\n")
+        for number in range(1, 4):
+            assert b"data: %d" % number not in answer
+            assert alice.go("user/alice/y?leave=").text == "puppet"
+            answer += until(connection, b"data: %d\n\n" % number)
+        answer += until_end(connection)
+    assert statuses(answer) == [200]
+    assert answer.endswith(b"\r\n0\r\n\r\n")  # whole, and the trailer is of that hop
+    assert b"x-trailer" not in answer.lower()
+
+
+def test_parts_and_answers_without_a_body_come_as_they_are(
+    host: Host, alice: Browserless, at: str, puppet: Puppet
+) -> None:
+    part = "user/alice/" + told("x", "Content-Range: bytes 2-4/9", status=206, body="cde")
+    answer = alice.fetch("GET", part, {"Range": "bytes=2-4"})
+    assert (answer.status_code, answer.text) == (206, "cde")
+    assert answer.headers["content-range"] == "bytes 2-4/9"
+    assert puppet.received()[0].fields["range"] == "bytes=2-4"
+
+    whole = alice.fetch("HEAD", "user/alice/" + told("x", 'ETag: "a"', body="four"))
+    assert (whole.status_code, whole.content) == (200, b"")
+    assert (whole.headers["content-length"], whole.headers["etag"]) == ("4", '"a"')
+
+    # on one connection, where a body that nobody expects would be the next answer's
+    same = told("x", 'ETag: "a"', status=304)
+    with connected(host) as connection:
+        connection.sendall(head(host, alice, "GET", at + same, 'If-None-Match: "a"'))
+        first = until(connection, b"\r\n\r\n")
+        connection.sendall(head(host, alice, "GET", f"{at}y", "Connection: close"))
+        second = until_end(connection)
+    assert (statuses(first), statuses(second)) == ([304], [200])
+    assert b'etag: "a"\r\n' in first.lower()
+    assert first.endswith(b"\r\n\r\n")
+    assert second.startswith(b"HTTP/1.1 200 ")
+    assert puppet.received()[2].fields["if-none-match"] == '"a"'
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_answer_that_is_cut_short_is_not_completed(
+    host: Host, alice: Browserless, at: str, framing: str
+) -> None:
+    """The client is told by the end of the connection, and at once."""
+    answer = answer_to(host, head(host, alice, "GET", f"{at}x?body=half&cut={framing}"))
+    begin, _, body = answer.partition(b"\r\n\r\n")
+    assert statuses(answer) == [200]
+    if framing == "length":
+        assert b"content-length: 5" in begin.lower()
+        assert body == b"half"
+    else:
+        assert body == b"4\r\nhalf\r\n"
+    assert alice.go("user/alice/y").text == "puppet"
 
 
 # The way back

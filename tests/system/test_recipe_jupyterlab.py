@@ -6,12 +6,13 @@ Run as root.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.system.accounts import Account, Accounts, replaced_file
+from tests.system.accounts import Account, Accounts, changed, replaced_file
 from tests.system.browserless import Browserless
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
@@ -48,6 +49,16 @@ def alice(root_application: None, accounts: Accounts, browser: OpenBrowser) -> B
     person = browser()
     person.sign_in(accounts.alice)
     return person
+
+
+NOTEBOOK = {
+    "cells": [
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "<script>1</script>"},
+    ],
+    "metadata": {},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
 
 
 @contextmanager
@@ -90,6 +101,23 @@ def test_kernels_terminals_and_files_are_the_persons(
     wait_for("the end of kernel and terminal", lambda: processes_of(host, "alice") == [])
     left = host.run("find", "/tmp", "-maxdepth", "1", "-user", "alice").out
     assert left == ""
+
+
+@pytest.mark.parametrize("path", ["files/x.html", "nbconvert/html/x.ipynb"])
+def test_what_is_in_a_persons_file_is_shown_in_a_sandbox(
+    host: Host, accounts: Accounts, alice: Browserless, path: str
+) -> None:
+    """A script that somebody was given with a file must not act as who looks at it."""
+    content = {"x.html": "<!doctype html><script>1</script>", "x.ipynb": json.dumps(NOTEBOOK)}
+    with files_of(host, accounts.alice, content):
+        answer = alice.go(PLACE + path)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].startswith("text/html")
+        policies = answer.headers.get_list("content-security-policy")
+        directives = [each.split() for each in re.split("[;,]", ",".join(policies))]
+        sandboxes = [words[1:] for words in directives if words[:1] == ["sandbox"]]
+        assert sandboxes != []
+        assert all("allow-same-origin" not in words for words in sandboxes)
 
 
 def page_config(person: Browserless) -> dict[str, Any]:
@@ -202,7 +230,7 @@ def lab_environment(host: Host, root_application: None) -> Iterator[str]:
     [
         ("chmod g+w {}", "may be written by others than root."),
         ("chown alice {}/bin", "is not root's."),
-        ("rm {}/bin/python", "does not exist: --environment names a venv or conda prefix."),
+        ("rm {}/bin/python", "does not exist: --environment names a venv."),
         ("true {}", "cannot import jupyterlab.labapp when another account than root runs it."),
     ],
 )
@@ -217,18 +245,78 @@ def test_an_environment_that_people_could_not_trust_or_use_is_refused(
     assert host.run("cat", f"{APPS}/jupyterlab/start").out == before
 
 
-def test_an_environment_that_is_there_already_is_used(
-    host: Host, accounts: Accounts, lab_environment: str, browser: OpenBrowser
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--group", "root"), "--group goes with --environment."),
+        (("--environment", "/usr", "--group", "none-such"), 'there is no group "none-such".'),
+        (("--environment", "/usr", "--group", "0"), 'there is no group "0".'),
+        (("--environment", "/usr", "--group", 'a"]'), "there is no group"),
+        (("--environment", "/usr", "--group"), "--group needs a group."),
+    ],
+)
+def test_a_group_that_cannot_be_meant_is_refused(
+    host: Host, root_application: None, options: tuple[str, ...], complaint: str
 ) -> None:
-    """The last one here: with it the recipe's own environment goes."""
+    result = run_recipe(host, "jupyterlab", *options, check=False)
+    assert result.status == 1
+    assert complaint in result.err
+
+
+# The last ones here: with them the recipe's own environment goes.
+
+
+@pytest.fixture(scope="module")
+def full_environment(host: Host, root_application: None) -> Iterator[str]:
+    """An environment of the administrator's with JupyterLab in it."""
+    path = "/opt/unixspawner-test-full-lab"
     built = host.run("sh", "-c", f"ls -d {APPS}/jupyterlab/builds/*/environment").out.strip()
-    host.run("rm", "-r", lab_environment)
-    host.run("cp", "-a", built, lab_environment, timeout=120)
-    run_recipe(host, "jupyterlab", "--environment", lab_environment)
-    assert host.run("test", "-e", built, check=False).status == 1
+    host.run("cp", "-a", built, path, timeout=120)
+    try:
+        yield path
+    finally:
+        host.run("rm", "-rf", path, timeout=120)
+
+
+def prefix_of_a_kernel(person: Browserless) -> str:
+    with Lab(person, PLACE).kernel() as kernel:
+        return execute(kernel, "import os, sys; print(os.path.realpath(sys.prefix))").strip()
+
+
+def test_an_environment_for_a_group_is_there_for_its_members_alone(
+    host: Host, accounts: Accounts, full_environment: str, browser: OpenBrowser
+) -> None:
+    group, environment = "unixspawner-test", full_environment
+    with (
+        changed(host, ("groupadd", group), ("groupdel", group)),
+        changed(host, ("gpasswd", "-a", "alice", group), ("gpasswd", "-d", "alice", group)),
+        changed(host, ("chgrp", group, environment), ("chgrp", "root", environment)),
+        changed(host, ("chmod", "0750", environment), ("chmod", "0755", environment)),
+    ):
+        options = ("jupyterlab", "--environment", environment)
+        refused = run_recipe(host, *options, check=False)
+        assert refused.status == 1
+        assert "Where a group alone may read it, say --group." in refused.err
+        run_recipe(host, *options, "--group", group)
+        member, other = browser(), browser()
+        member.sign_in(accounts.alice)
+        assert prefix_of_a_kernel(member) == environment
+        other.sign_in(accounts.bob)
+        assert other.go("user/bob/apps/jupyterlab/").status_code == 404
+        assert "JupyterLab" not in other.go("user/bob/apps/").text
+        assert "JupyterLab" in member.go("user/alice/apps/").text
+        member.stop("alice")
+        wait_for("the end of it", lambda: processes_of(host, "alice") == [])
+
+
+def test_an_environment_that_is_there_already_is_used(
+    host: Host, accounts: Accounts, full_environment: str, browser: OpenBrowser
+) -> None:
+    run_recipe(host, "jupyterlab", "--environment", full_environment)
+    used = host.run("sh", "-c", f"readlink {APPS}/jupyterlab/builds/*/environment").out
+    assert used == f"{full_environment}\n"  # of its own there is none left
+    assert "groups" not in host.run("cat", f"{CATALOGUE}/jupyterlab.toml").out
     person = browser()
     person.sign_in(accounts.alice)
-    with Lab(person, PLACE).kernel() as kernel:
-        told = execute(kernel, "import os, sys; print(os.path.realpath(sys.prefix))")
-    assert told == f"{lab_environment}\n"
+    assert prefix_of_a_kernel(person) == full_environment
     person.stop("alice")
