@@ -23,7 +23,7 @@ from tests.system.host import Host, wait_for
 from tests.system.logs import HubLog
 from tests.system.parts import HUB, PROXY
 from tests.system.people import Process, is_alive, processes_of, servers_of
-from tests.system.servers import CHILDREN, FAMILY, SILENT, server_program
+from tests.system.servers import CHILDREN, FAMILY, LATE, SILENT, server_program
 from tests.system.sessions import held_sessions
 from tests.system.test_mediator import begin, end, stop_fields
 
@@ -102,6 +102,19 @@ def test_nobody_else_ends_with_it(host: Host, family: Browserless) -> None:
     assert family.fetch("GET", "user/alice/second/whoami").json()["name"] == "alice"
     assert len(server_tokens(host)) == 1
     end(host, by_ssh)
+
+
+def test_what_lost_its_mark_and_its_parents_before_any_application_ends_too(
+    host: Host, alice: Browserless
+) -> None:
+    with server_program(host, LATE):
+        alice.start("alice")
+    wait_for("what is lost", lambda: "sleep 1008" in commands(host, "alice"))
+    lost = [p for p in processes_of(host, "alice") if p.command == ["sleep", "1008"]]
+    assert not [process for process in lost if process.is_server]
+    alice.stop("alice")
+    wait_for("the end of all", lambda: is_over(host, "alice"))
+    assert_nothing_is_left(host, "alice")
 
 
 def test_what_a_server_that_was_killed_leaves_ends_too(host: Host, family: Browserless) -> None:
