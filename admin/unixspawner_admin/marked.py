@@ -41,10 +41,16 @@ def is_server_id(text: str) -> bool:
 
 
 def account_of(uid: int) -> str:
+    """Its name; where it has none the number, which is no name of anybody whom we serve."""
+    return name_of(uid) or str(uid)
+
+
+def name_of(uid: int) -> str:
+    """Empty for a number without a name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid {uid}"
+        return ""
 
 
 def end_all(find: Callable[[], list[int]], patience: float = 5.0) -> None:

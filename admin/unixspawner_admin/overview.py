@@ -75,8 +75,8 @@ class Look:
     hub: HubFacts | None = None
 
 
-def look(hub: HubFacts | None = None) -> Look:
-    return Look(time.monotonic(), tuple(running.servers()), hub)
+def look(options: Options, hub: HubFacts | None = None) -> Look:
+    return Look(time.monotonic(), tuple(running.servers(options.hub_account)), hub)
 
 
 def describe(options: Options, before: Look) -> tuple[Overview, Look]:
@@ -85,7 +85,7 @@ def describe(options: Options, before: Look) -> tuple[Overview, Look]:
     answers = services.answers(options.url, options.hub_account)
     facts = _ask_hub(options, before.hub)
     time.sleep(max(0.0, before.at + SAMPLE - time.monotonic()))
-    now = look(facts)
+    now = look(options, facts)
     shares = running.cpu_shares(before.servers, now.servers, now.at - before.at)
     kind, rows = _rows(now, shares, facts.known)
     found = Overview(options.url, runs, answers, _draining(options), facts.silence, kind, rows)
@@ -144,7 +144,7 @@ def _row(
         processes=len(server.processes),
         applications=tuple(server.applications),
         last_activity=of_hub.last_activity if of_hub else None,
-        bounds=bounds.bounds_of(server.processes[0].uid),
+        bounds=bounds.bounds_of(server.uid),
     )
 
 

@@ -54,7 +54,7 @@ class People:
 
 def find(options: Options) -> People:
     known, remarks = _ask_hub(options)
-    servers = _servers()
+    servers = _servers(options)
     listed = system.members(options.users_group)
     more = (name for name in known or {} if _is_member(name, options))
     names = sorted({*listed, *more, *servers})
@@ -82,10 +82,10 @@ def _ask_hub(options: Options) -> tuple[dict[str, HubUser] | None, tuple[str, ..
         return None, (sentence,)
 
 
-def _servers() -> dict[str, list[str]]:
+def _servers(options: Options) -> dict[str, list[str]]:
     """Account: names of its servers, as /proc shows them."""
     found: dict[str, list[str]] = {}
-    for server in running.servers():
+    for server in running.servers(options.hub_account):
         found.setdefault(server.account, []).append(server.name)
     return found
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from . import marked, system
+from . import former, marked, system
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -46,6 +46,10 @@ class Server:
         return self.account, self.server_id
 
     @property
+    def uid(self) -> int:
+        return self.processes[0].uid
+
+    @property
     def pids(self) -> list[int]:
         return [process.pid for process in self.processes]
 
@@ -67,23 +71,32 @@ class Server:
         return sum(process.used for process in self.processes)
 
 
-def servers() -> list[Server]:
-    """All servers of people, by account and name."""
+def servers(hub_account: str = "") -> list[Server]:
+    """All servers of people, by account and name.
+
+    With the hub's account those of people who have none any more bear their names, too.
+    """
     table = _table()
     groups: dict[tuple[int, str], set[int]] = {}
     for process in table.values():
         if server_id := process.environment.get("UNIXSPAWNER_SERVER_ID", ""):
             groups.setdefault((process.uid, server_id), set()).add(process.pid)
-    found = [_server(uid, server_id, table, pids) for (uid, server_id), pids in groups.items()]
+    names = former.names(hub_account, groups) if hub_account else {}
+    found = [
+        _server(names.get(uid) or marked.account_of(uid), server_id, table, pids)
+        for (uid, server_id), pids in groups.items()
+    ]
     return sorted(found, key=lambda server: (server.account, server.name, server.server_id))
 
 
-def _server(uid: int, server_id: str, table: dict[int, Process], marked_pids: set[int]) -> Server:
+def _server(
+    account: str, server_id: str, table: dict[int, Process], marked_pids: set[int]
+) -> Server:
     members = _with_descendants(table, marked_pids)
     processes = tuple(sorted((table[pid] for pid in members), key=lambda each: each.started))
     oldest = min((table[pid] for pid in marked_pids), key=lambda each: each.started)
     name = oldest.environment.get("JUPYTERHUB_SERVER_NAME", "")[:_MAX_NAME]
-    return Server(marked.account_of(uid), name, server_id, processes)
+    return Server(account, name, server_id, processes)
 
 
 def _with_descendants(table: dict[int, Process], members: set[int]) -> set[int]:

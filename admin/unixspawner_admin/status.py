@@ -1,5 +1,6 @@
 """Whether the service answers, and who runs what: for people, init scripts and monitoring."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -113,8 +114,13 @@ def _summary(found: Overview) -> Iterator[str]:
     yield _KINDS[found.memory_kind]
     for row in rows:
         if row.state == NOT_THE_HUBS:
-            name = one_line(f"{row.person} {row.server}".strip())
-            yield f"The hub does not know this server; to end it: unixspawner stop {name}"
+            yield f"The hub does not know this server; to end it: {_stop_command(row)}"
+
+
+def _stop_command(row: Row) -> str:
+    """To be typed as it is: the server's name is whatever its person has written."""
+    words = (["--"] if row.server.startswith("-") else []) + [row.person, row.server]
+    return one_line(f"unixspawner stop {shlex.join(words)}", 1000)
 
 
 def table(found: Overview) -> dict[str, object]:

@@ -4,6 +4,7 @@ What the hub does not know of, and everything while there is no hub, is ended by
 processes of a server inherit. A hub that comes later sees that its servers are gone, and cleans up.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from .hub_api import HubDownError
 from .options import Options
 from .running import Server
 
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _AT_A_TIME = 16
 _PATIENCE = 15.0  # seconds for what the hub has agreed to: it asks politely first, then kills
 
@@ -49,10 +51,12 @@ class Finder:
     """The processes of the selected servers, those included that have lost their parents since."""
 
     selection: Selection
+    hub_account: str = ""
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
     def servers(self) -> list[Server]:
-        return [s for s in running.servers() if self.selection.includes(s.account, s.name)]
+        found = running.servers(self.hub_account)
+        return [s for s in found if self.selection.includes(s.account, s.name)]
 
     def pids(self) -> list[int]:
         for server in self.servers():
@@ -60,9 +64,17 @@ class Finder:
         return sorted(pid for pid, started in self._seen if running.start_time(pid) == started)
 
 
+def account_of(options: Options, who: str) -> str:
+    """Whom an administrator means by a name, or by a number: nobody whom we serve is called so."""
+    if not _NUMBER.fullmatch(who):
+        return who
+    found = (s.account for s in running.servers(options.hub_account) if s.uid == int(who))
+    return next(found, marked.account_of(int(who)))
+
+
 def find(options: Options, selection: Selection) -> Targets:
     """What there is to stop."""
-    others = [(s.account, s.name) for s in Finder(selection).servers()]
+    others = [(s.account, s.name) for s in Finder(selection, options.hub_account).servers()]
     try:
         people = hub_api.users(options, active=True)
     except HubDownError as error:
@@ -78,7 +90,7 @@ def stop(options: Options, selection: Selection, targets: Targets) -> Iterator[s
     Raises:
         AdminError: something still runs.
     """
-    finder = Finder(selection)
+    finder = Finder(selection, options.hub_account)
     finder.pids()
     complaints = []
     for key, complaint in _through_the_hub(options, targets.hub or []):

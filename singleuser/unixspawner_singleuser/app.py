@@ -57,6 +57,7 @@ class Application:
     async def run_in_background(self) -> None:
         """Ends only by cancellation."""
         await asyncio.sleep(QUIET_START)
+        self.gateway.adopt_orphans()
         _tidy_up()
         if self.settings.dev:
             return

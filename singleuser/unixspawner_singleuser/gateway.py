@@ -105,6 +105,10 @@ class Gateway:
         else:
             await self._forward(visit, seen.root, request.below or b"")
 
+    def adopt_orphans(self) -> None:
+        """Of whatever an administrator's own program started before it became this server."""
+        self._on_demand.adopt_orphans()
+
     def refuse_starts(self) -> None:
         """The server is about to stop: who waits for an application is told so now."""
         self._on_demand.refuse_starts()

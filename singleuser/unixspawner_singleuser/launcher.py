@@ -9,12 +9,11 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from . import processes
 from .account import Account
 from .catalogue import Application
 from .errors import StartFailedError
 from .orphans import Orphans
-from .patience import in_thread, in_time
+from .patience import in_time
 from .program import FILES_TIMEOUT, Program, Surroundings
 from .runner import Runner
 from .runtime_directory import RuntimeDirectory
@@ -22,18 +21,16 @@ from .settings import Settings
 
 log = logging.getLogger(__name__)
 
-# A stop by the hub KILLs what is left after five seconds, ourselves too. Answers that are under way
-# may take almost two of these.
-LAST_PATIENCE = 2.5
-
 
 class Launcher:
     """Use `open` first, and `close` last."""
 
-    def __init__(self, settings: Settings, account: Account, directory: RuntimeDirectory) -> None:
+    def __init__(
+        self, settings: Settings, account: Account, directory: RuntimeDirectory, orphans: Orphans
+    ) -> None:
         self._settings = settings
         self._directory = directory
-        self._orphans = Orphans()
+        self._orphans = orphans
         self._around = Surroundings(
             account, settings.environment, settings.server_name, directory.path
         )
@@ -41,7 +38,7 @@ class Launcher:
         self._closing = False
 
     @classmethod
-    async def open(cls, settings: Settings, account: Account) -> Launcher:
+    async def open(cls, settings: Settings, account: Account, orphans: Orphans) -> Launcher:
         """Raises StartFailedError."""
         runtime = settings.environment.get("XDG_RUNTIME_DIR", "")
         try:
@@ -49,7 +46,7 @@ class Launcher:
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or "it takes too long"
             raise StartFailedError(f"No directory for sockets can be made: {reason}.") from None
-        return cls(settings, account, directory)
+        return cls(settings, account, directory, orphans)
 
     def runner(self, application: Application, prefix: str) -> Runner:
         """The one that looks after an application. Raises StartFailedError."""
@@ -79,8 +76,7 @@ class Launcher:
         self.refuse_starts()
         for runner in self._runners.values():
             runner.expect_end()
-        await in_thread(lambda: processes.end_all(LAST_PATIENCE))
+        await self._orphans.end_all()
         ends = [runner.close() for runner in self._runners.values()]
         await asyncio.gather(*ends, return_exceptions=True)
-        self._orphans.close()
         self._directory.close()

@@ -14,6 +14,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from .launcher import Launcher
+    from .orphans import Orphans
     from .runner import Runner
 
 State = Literal["shared", "stopped", "starting", "running", "failed"]
@@ -25,6 +26,7 @@ class OnDemand:
         self._account = account
         self._opening: asyncio.Task[Launcher] | None = None
         self._launcher: Launcher | None = None
+        self._orphans: Orphans | None = None
 
     async def runner(self, application: Application) -> Runner:
         """Raises StartFailedError."""
@@ -41,6 +43,14 @@ class OnDemand:
         runner = self.known(application.name)
         return "stopped" if runner is None else runner.state
 
+    def adopt_orphans(self) -> Orphans:
+        """From now on nothing that descends from this server gets lost."""
+        if self._orphans is None:
+            from .orphans import Orphans
+
+            self._orphans = Orphans()
+        return self._orphans
+
     def refuse_starts(self) -> None:
         if self._launcher is not None:
             self._launcher.refuse_starts()
@@ -50,6 +60,10 @@ class OnDemand:
             await asyncio.wait([self._opening])
         if self._launcher is not None:
             await self._launcher.close()
+        elif self._orphans is not None:
+            await self._orphans.end_all()
+        if self._orphans is not None:
+            self._orphans.close()
 
     async def _opened(self) -> Launcher:
         if self._launcher is None:
@@ -62,7 +76,8 @@ class OnDemand:
     async def _open(self) -> Launcher:
         from .launcher import Launcher
 
-        self._launcher = await Launcher.open(self._settings, await self._account.get())
+        account, orphans = await self._account.get(), self.adopt_orphans()
+        self._launcher = await Launcher.open(self._settings, account, orphans)
         return self._launcher
 
     def _forget(self, opening: asyncio.Task[Launcher]) -> None:

@@ -1,6 +1,7 @@
 """Adopts what applications leave without a parent, so that all of it can be ended and buried.
 
-Run as the person signed in, from the first application's start to the end of the server.
+Run as the person signed in, from the first application's start, or some seconds after the server's
+own, to its end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .processes import adopt_orphans, reap_orphans
+from .patience import in_thread
+from .processes import adopt_orphans, end_all, reap_orphans
+
+# A stop by the hub KILLs what is left after five seconds, ourselves too. Answers that are under way
+# may take almost two of these.
+LAST_PATIENCE = 2.5
 
 
 class Orphans:
@@ -20,7 +26,7 @@ class Orphans:
         self.leaders: set[int] = set()
         self._being_born = 0
         self._loop = asyncio.get_running_loop()
-        adopt_orphans(True)
+        adopt_orphans()
         # Not add_signal_handler: uvloop keeps this signal to itself, and does not use it before
         # somebody makes a child through uvloop, which nobody here does.
         self._before = signal.signal(signal.SIGCHLD, self._noticed)
@@ -42,7 +48,11 @@ class Orphans:
         if not self._being_born:
             reap_orphans(self.leaders)
 
+    async def end_all(self) -> None:
+        """Ends every process that was ever started here and still runs."""
+        await in_thread(lambda: end_all(LAST_PATIENCE))
+
     def close(self) -> None:
+        """Of no use afterwards. We go on adopting: a stop from outside finds what is still ours."""
         self._look()
         signal.signal(signal.SIGCHLD, self._before)
-        adopt_orphans(False)

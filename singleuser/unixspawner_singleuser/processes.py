@@ -35,7 +35,7 @@ class Process:
     ended: bool = field(compare=False)
 
 
-def adopt_orphans(wanted: bool) -> None:
+def adopt_orphans(wanted: bool = True) -> None:
     """Whether processes whose parents have ended become our children, see prctl(2)."""
     import ctypes
 

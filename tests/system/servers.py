@@ -25,6 +25,23 @@ exec {LAUNCHER} "$@"
 """
 CHILDREN = {"sleep 1001", "sleep 1002", "sleep 1003", "sleep 1004", "sleep 1005"}
 
+# Loses a child as soon as the real server adopts it: no mark, no parent, a session of its own.
+LATE = f"""#!/bin/bash
+lose() {{
+    until pgrep -u $EUID -xf "sleep 1008" >/dev/null; do
+        # it ends at once when somebody else has become its parent
+        env -i setsid -f sh -c '
+            sleep 0.1
+            read -r pid name state parent others </proc/$$/stat
+            [ "$parent" = "$1" ] && exec sleep 1008
+        ' sh $$
+        sleep 0.2
+    done
+}}
+lose &
+exec {LAUNCHER} "$@"
+"""
+
 # Says something and then nothing more.
 SILENT = """#!/bin/bash
 echo "reading a very large file" >&2

@@ -13,8 +13,9 @@ from tests.system.command import StartProcess, is_running, of_server
 from tests.system.database import server_tokens
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
+from tests.system.live import removed
 from tests.system.people import is_alive, server_of, servers_of
-from tests.system.service import options, without_hub
+from tests.system.service import RUN, options, without_hub
 from tests.system.sessions import held_sessions
 
 BUSY = "while :; do :; done"
@@ -368,6 +369,40 @@ def test_stop_works_without_the_hub_and_the_next_hub_cleans_up(
     wait_for("the token", lambda: not [n for n in server_tokens(host) if "/lab/" in n])
     assert servers_of_the_hub(two_servers, "alice") == {""}
     assert is_running(host, mine)
+
+
+def test_stop_finds_those_whose_account_was_removed_by_name_and_by_number(
+    host: Host, accounts: Accounts, two_servers: Browserless
+) -> None:
+    """Without a hub, which would have ended all of it by itself."""
+    number = str(accounts.alice.uid)
+    with without_hub(host), removed(host, accounts.alice):
+        assert command.servers(host, "alice").keys() == {"", "lab"}
+        said = command.run(host, "stop", "alice", "lab").out
+        assert said.endswith("Ended the processes of the server lab of alice.\n")
+        assert command.servers(host, "alice").keys() == {""}
+        said = command.run(host, "stop", number).out
+        assert said.endswith("Ended the processes of the server of alice.\n")
+        assert processes(host, number) == []
+        unknown = command.run(host, "stop", "alice", check=False)
+        assert unknown.err == "Error: There is no account alice on this machine.\n"
+    wait_for("the tokens", lambda: not [n for n in server_tokens(host) if "/alice/" in n])
+    wait_for("the hub to forget them", lambda: servers_of_the_hub(two_servers, "alice") == set())
+    records = ("find", f"{RUN}/servers", "-name", "*.json")
+    wait_for("the end of the records", lambda: host.run(*records).out == "")
+
+
+def test_stop_ends_what_nobody_has_a_name_for(
+    host: Host, accounts: Accounts, start_process: StartProcess
+) -> None:
+    pid = start_process("alice", IDLE, **of_server("ef" * 16))
+    number = str(accounts.alice.uid)
+    with removed(host, accounts.alice):
+        assert f"to end it: unixspawner stop {number} ''\n" in command.run(host, "status").out
+        assert command.run(host, "stop", number, "").out == (
+            f"Ended the processes of the server of {number}.\n"
+        )
+        assert not is_running(host, pid)
 
 
 def test_stop_ends_what_the_hub_does_not_know_of(

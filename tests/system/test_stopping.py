@@ -16,6 +16,7 @@ from tests.system import parts, service
 from tests.system.accounts import Accounts, changed, processes, replaced_file
 from tests.system.as_hub import ask_stop
 from tests.system.as_hub import message as request
+from tests.system.audit_lines import AuditLines
 from tests.system.browserless import Browserless, text_of
 from tests.system.database import server_tokens
 from tests.system.fixtures import OpenBrowser
@@ -23,7 +24,7 @@ from tests.system.host import Host, wait_for
 from tests.system.logs import HubLog
 from tests.system.parts import HUB, PROXY
 from tests.system.people import Process, is_alive, processes_of, servers_of
-from tests.system.servers import CHILDREN, FAMILY, SILENT, server_program
+from tests.system.servers import CHILDREN, FAMILY, LATE, SILENT, server_program
 from tests.system.sessions import held_sessions
 from tests.system.test_mediator import begin, end, stop_fields
 
@@ -104,6 +105,19 @@ def test_nobody_else_ends_with_it(host: Host, family: Browserless) -> None:
     end(host, by_ssh)
 
 
+def test_what_lost_its_mark_and_its_parents_before_any_application_ends_too(
+    host: Host, alice: Browserless
+) -> None:
+    with server_program(host, LATE):
+        alice.start("alice")
+    wait_for("what is lost", lambda: "sleep 1008" in commands(host, "alice"))
+    lost = [p for p in processes_of(host, "alice") if p.command == ["sleep", "1008"]]
+    assert not [process for process in lost if process.is_server]
+    alice.stop("alice")
+    wait_for("the end of all", lambda: is_over(host, "alice"))
+    assert_nothing_is_left(host, "alice")
+
+
 def test_what_a_server_that_was_killed_leaves_ends_too(host: Host, family: Browserless) -> None:
     server = next(s for s in servers_of(host, "alice") if "unixspawner_singleuser" in s.command)
     host.run("kill", "-KILL", str(server.pid))
@@ -123,14 +137,26 @@ def test_what_a_server_leaves_that_was_killed_with_the_hub_ends_too(
     assert_nothing_is_left(host, "alice")
 
 
+BLIND = """
+from unixspawner.watch import Watch
+async def see_nobody(watch):
+    pass
+Watch._look = see_nobody
+"""
+
+
 def test_somebody_who_left_the_group_is_stopped_as_everybody(
-    host: Host, family: Browserless, administrator: Browserless
+    host: Host, family: Browserless, administrator: Browserless, hub_log: HubLog
 ) -> None:
-    group = service.options(host).users_group
-    with changed(host, ("gpasswd", "-d", "alice", group), ("usermod", "-aG", group, "alice")):
+    """By an administrator: the hub's own watch, which would be as quick, looks away."""
+    audit, group = AuditLines(hub_log), service.options(host).users_group
+    leave, come_back = ("gpasswd", "-d", "alice", group), ("usermod", "-aG", group, "alice")
+    with parts.configured(host, BLIND), changed(host, leave, come_back):
         administrator.stop("alice")
         wait_for("the end of all", lambda: is_over(host, "alice"))
         assert_nothing_is_left(host, "alice")
+        audit.wait_for("event=stop who=carol whom=alice source=127.0.0.1 outcome=ok")
+        assert [line for line in audit.all() if "event=revoke" in line] == []
 
 
 # A start that is given up

@@ -48,7 +48,7 @@ def status(watch: bool, interval: float, as_json: bool, wait: float, quiet: bool
     if watch:
         _watch(options, interval)
         return
-    found, _ = overview.describe(options, overview.look())
+    found, _ = overview.describe(options, overview.look(options))
     click.echo(json.dumps(statuses.table(found), indent=1) if as_json else _text(found))
     sys.exit(found.code)
 
@@ -60,7 +60,7 @@ def _text(found: overview.Overview) -> str:
 def _watch(options: Options, interval: float) -> None:
     if not terminal.is_terminal():
         raise AdminError("--watch needs a terminal; for programs there is --json.")
-    look = overview.look()
+    look = overview.look(options)
     sys.stdout.write(_ALTERNATE)
     try:
         while True:

@@ -22,16 +22,18 @@ def stop(name: str | None, server: str | None, everybody: bool, yes: bool) -> No
     """Stop NAME's servers, or only the one called SERVER.
 
     SERVER "" is the one without a name. The hub takes back the server's token and its route; while
-    no hub runs the processes are ended all the same. Nothing else of NAME is touched.
+    no hub runs the processes are ended all the same. Nothing else of NAME is touched. NAME may be
+    the number of an account, also of one that has been removed.
     """
     preflight.require_root()
     if everybody == (name is not None):
         raise click.UsageError("Say whose servers, or --all.")
     options = statuses.read_options()
-    selection = Selection(name, server)
+    who = None if name is None else stopping.account_of(options, name)
+    selection = Selection(who, server)
     targets = stopping.find(options, selection)
     if not targets.all():
-        _say_that_there_is_none(name)
+        _say_that_there_is_none(who)
         return
     if everybody and not yes:
         _ask(targets)

@@ -54,7 +54,7 @@ def test_marked_processes_are_people_s_only(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(system, "read_process", lambda pid, name: environments[pid])
     monkeypatch.setattr(system, "process_uid", lambda pid: uids[pid])
     found = marked.marked_processes()
-    assert found == [marked.MarkedProcess(10, "uid 4001", ID.decode())]
+    assert found == [marked.MarkedProcess(10, "4001", ID.decode())]
 
 
 def test_a_check_that_breaks_down_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 
 import pytest
 
-from unixspawner_admin import running, stopping, system
-from unixspawner_admin.running import Server
+from unixspawner_admin import running, status, stopping, system
+from unixspawner_admin.options import Options
+from unixspawner_admin.overview import NOT_THE_HUBS, Overview, Row
+from unixspawner_admin.running import Process, Server
 from unixspawner_admin.stopping import Finder, Selection
 
 ID = "ab" * 16
@@ -137,6 +140,37 @@ def test_which_servers_are_meant() -> None:
     assert unnamed.includes("alice", "") and not unnamed.includes("alice", "lab")
     assert stopping.name_of(("alice", "")) == "the server of alice"
     assert stopping.name_of(("alice", "lab")) == "the server lab of alice"
+
+
+def test_a_number_is_as_good_as_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless, another = 2_999_999_998, 2_999_999_999
+    server = Server("alice", "", ID, (Process(1, 0, nameless, 1, 1, {}),))
+    monkeypatch.setattr(running, "servers", lambda hub_account: [server])
+    for who in ("alice", str(nameless)):
+        assert stopping.account_of(Options(), who) == "alice"
+    assert stopping.account_of(Options(), str(another)) == str(another)
+    assert stopping.account_of(Options(), str(UID)) == ME
+
+
+@pytest.mark.parametrize(
+    ("person", "server", "words"),
+    [
+        ("alice", "lab", "alice lab"),
+        ("alice", "", "alice ''"),
+        ("4001", "", "4001 ''"),
+        ("alice", "my lab; ls", "alice 'my lab; ls'"),
+        ("alice", "-x", "-- alice -x"),
+        ("alice", "\x1b[2J", "alice '\\x1b[2J'"),
+        ("alice", "x" * 255, f"alice {'x' * 255}"),
+    ],
+)
+def test_how_to_end_a_server_can_be_typed_as_it_is_shown(
+    person: str, server: str, words: str
+) -> None:
+    row = Row(person, server, NOT_THE_HUBS, None, 0, 0.0, 1, (), None)
+    found = Overview("http://127.0.0.1:8000/", True, True, None, "", "PSS", (row,))
+    last = list(status.lines(found, None, datetime.now().astimezone()))[-1]
+    assert last == f"The hub does not know this server; to end it: unixspawner stop {words}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another account")

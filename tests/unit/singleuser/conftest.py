@@ -26,6 +26,7 @@ from tests.unit.singleuser.raw import eventually
 from unixspawner_singleuser.account import Account, OwnAccount, current_account
 from unixspawner_singleuser.app import Application, build
 from unixspawner_singleuser.catalogue import Catalogue
+from unixspawner_singleuser.processes import adopt_orphans
 from unixspawner_singleuser.serve import QuickServer, server
 from unixspawner_singleuser.settings import Settings
 
@@ -118,6 +119,7 @@ async def running(
     yield Running(application, quick, task)
     quick.stop()
     await task
+    adopt_orphans(False)  # a server does so to its end, which is not that of the tests
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from tests.unit.singleuser.fakes import ACCESS, PREFIX, Browser, FakeHub, FakeUp
 
 from unixspawner_singleuser.account import Account
 from unixspawner_singleuser.catalogue import Application, Catalogue, Command, Upstream
+from unixspawner_singleuser.processes import below_us
 
 PROGRAM = str(Path(__file__).with_name("program.py"))
 APPS = f"{PREFIX}apps/"
@@ -342,6 +344,19 @@ class TestEnd:
         assert [pid for pid in pids if is_alive(pid)] == []
         assert zombies() == []
         assert list(directory.glob("unixspawner-applications-*")) == []
+
+    async def test_so_does_what_it_adopted_before_there_was_any_application(
+        self, running: Running
+    ) -> None:
+        """Something in the place of the server's program has started it, and then became us."""
+        running.application.gateway.adopt_orphans()
+        before = set(below_us())
+        with subprocess.Popen(["env", "-i", "setsid", "-f", "sleep", "100"]) as parent:
+            assert parent.wait() == 0
+        await until(lambda: len(below_us().keys() - before) == 1)
+        (orphan,) = below_us().keys() - before
+        await running.stop()
+        assert not is_alive(orphan)
 
     async def test_a_server_ends_while_an_application_starts(
         self, alice: Browser, running: Running

@@ -317,7 +317,7 @@ def test_a_log_waits_for_a_thread_that_the_account_may_have(
 
 @pytest.fixture
 def adopting() -> Iterator[None]:
-    processes.adopt_orphans(True)
+    processes.adopt_orphans()
     yield
     processes.adopt_orphans(False)
 
