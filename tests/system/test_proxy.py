@@ -6,7 +6,6 @@ import json
 from collections import Counter
 
 import pytest
-
 from tests.system.accounts import Accounts
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
