@@ -24,7 +24,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(records: Path, name: str = ID, **fields: object) -> None:
+def write(records: Path, name: str = ID, /, **fields: object) -> None:
     saved = {"user": "alice", "uid": UID, "server_id": name, "pid": 1, **fields}
     (records / f"{name}.json").write_text(json.dumps(saved))
 
