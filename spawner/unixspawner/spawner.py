@@ -83,6 +83,7 @@ class UnixSpawner(SudoSpawner):
         self._is_starting = False
         self._events = Events(self)
         super().__init__(**kwargs)
+        self.oauth_client_id = tokens.client_id(self.account, self.name)
         metrics.watch(self)
 
     # What JupyterHub asks of a spawner -----------------------------------------------------

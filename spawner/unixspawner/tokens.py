@@ -1,4 +1,4 @@
-"""The token that a server has for the hub, known by its hash. Runs in the hub.
+"""What a server is for the hub: its client, and its token, known by its hash. Runs in the hub.
 
 JupyterHub forgets the token itself when it restarts or when a stop fails, and would then leave it
 in the database for ever. Its number in the database would not do: SQLite gives the number of a row
@@ -6,8 +6,19 @@ that was deleted to the next one, which is somebody else's token.
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from jupyterhub import orm
+
+
+def client_id(account: str, server_name: str) -> str:
+    """What the hub's OAuth calls a server, and the server its cookie: never the same for two.
+
+    JupyterHub joins both names with a hyphen, so that alice's server "b" is the one of alice-b:
+    whoever starts first keeps the other from starting. No account's name has a tilde.
+    """
+    person = f"jupyterhub-user-{quote(account, safe='')}"
+    return f"{person}~{quote(server_name, safe='')}" if server_name else person
 
 
 def hash_of(db: Any, token: str) -> str:

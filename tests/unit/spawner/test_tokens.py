@@ -1,10 +1,19 @@
 """A server's token is taken back, and never somebody else's that has its number by now."""
 
+import re
 from typing import Any
 
 from jupyterhub import orm
 
 from unixspawner import tokens
+
+
+def test_no_two_servers_have_one_client() -> None:
+    names = ("", "b", "b-c", "b~c", "b/c", "é", "~", "~b", "-")
+    people = ("alice", "alice-b", "alice-", "alice.b", "alice@b", "alice+b", "alice_b")
+    ids = {tokens.client_id(person, name) for person in people for name in names}
+    assert len(ids) == len(people) * len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) for name in ids)  # of a cookie
 
 
 def make(db: Any, name: str) -> tuple[int, str]:
