@@ -192,7 +192,7 @@ c.JupyterHub.bind_url = "http://127.0.0.1:{plan.port}/"
 c.JupyterHub.db_url = "sqlite:///{plan.folder}/jupyterhub.sqlite"
 c.JupyterHub.cookie_secret_file = "{plan.folder}/cookie_secret"
 c.ConfigurableHTTPProxy.pid_file = "{plan.folder}/proxy.pid"
-c.JupyterHub.cleanup_servers = True
+c.JupyterHub.cleanup_servers = c.JupyterHub.cleanup_proxy = True
 c.JupyterHub.log_level = 20
 c.Spawner.start_timeout = c.Spawner.http_timeout = 240
 c.JupyterHub.services = [{{"name": "benchmark", "api_token": {plan.token!r}}}]

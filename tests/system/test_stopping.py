@@ -278,7 +278,11 @@ def settled(host: Host, person: Browserless) -> bool:
 
 # A start that takes too long
 
-IMPATIENT = "c.UnixSpawner.start_timeout = 20\n"  # of which 15 seconds are for ending it
+# Of the time for a start 15 seconds are for ending it. The hub answers before it is over.
+IMPATIENT = """
+c.UnixSpawner.start_timeout = 20
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 1}
+"""
 
 
 def failure_of(person: Browserless) -> str:
