@@ -83,7 +83,8 @@ class UnixSpawner(SudoSpawner):
         self._is_starting = False
         self._events = Events(self)
         super().__init__(**kwargs)
-        self.oauth_client_id = tokens.client_id(self.account, self.name)
+        if self.user is not None:  # else somebody looks at settings only
+            self.oauth_client_id = tokens.client_id(self.account, self.name)
         metrics.watch(self)
 
     # What JupyterHub asks of a spawner -----------------------------------------------------

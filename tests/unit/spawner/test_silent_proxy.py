@@ -44,7 +44,7 @@ class Watched(UnixProxy):
 def proxy(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
     monkeypatch.setattr("unixspawner.proxy.ANSWER", 0.2)
     monkeypatch.setattr(proxy_process, "PATIENCE", 0.2)
-    proxy = Watched(look_interval=1.0)
+    proxy = Watched(look_interval=1.0, token_file=str(tmp_path / "token"))
     proxy.api_url = f"http+unix://{str(tmp_path / 'api').replace('/', '%2F')}"
     return proxy
 

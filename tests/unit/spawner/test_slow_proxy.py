@@ -37,7 +37,7 @@ def proxy(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[I
         raise TimeoutError("JupyterHub's ten seconds are over")
 
     monkeypatch.setattr(ConfigurableHTTPProxy, "start", give_up)
-    proxy = Impatient()
+    proxy = Impatient(token_file=str(tmp_path / "token"))
     for name in ("public", "api"):
         setattr(proxy, f"{name}_url", f"http+unix://{str(tmp_path / name).replace('/', '%2F')}")
     yield proxy
