@@ -71,8 +71,8 @@ c.ConfigurableHTTPProxy.command = [
 c.ConfigurableHTTPProxy.api_url = unix_url(RUN / "proxy-api.sock")
 c.ConfigurableHTTPProxy.command_umask = 0o077
 c.ConfigurableHTTPProxy.pid_file = str(RUN / "proxy.pid")
-# JupyterHub waits five minutes for a proxy that stands still; here it gives up and asks again, by
-# when there may be another proxy. The same holds when it asks whether a server answers.
+# JupyterHub waits five minutes for a proxy that stands still; here it gives up and asks again: by
+# then there may be another proxy. The same holds when it asks whether a server answers.
 c.JupyterHubHTTPClient.session_options = {
     "timeout": ClientTimeout(total=60, sock_connect=10, sock_read=20)
 }

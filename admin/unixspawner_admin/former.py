@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from unixspawner_mediator import name_service
+from unixspawner_mediator.name_service import UnavailableError
 from unixspawner_mediator.protocol import USER_NAME
 
-from . import as_account, marked, system
+from . import as_account, marked
 from .as_account import Emit
 from .errors import AdminError
 from .paths import SOCKETS
@@ -29,17 +31,35 @@ class _Record(NamedTuple):
     user: str
 
 
+# One answer for each server: whoever is the hub could otherwise make root wait, or ask in vain, at
+# every look for what is to be ended. After the first failure nothing is asked any more.
+_answers: dict[tuple[int, str], set[str]] = {}
+_silence: list[Exception] = []
+
+
 def names(hub_account: str, servers: Iterable[tuple[int, str]]) -> dict[int, str]:
     """By number, of those who run these servers (number, server id) and have no account."""
     nameless = {key for key in servers if not marked.name_of(key[0])}
-    if not nameless:
-        return {}
+    fresh = nameless - _answers.keys()
+    if fresh:
+        _answers.update({key: set() for key in fresh})
+        for record in _records(hub_account, sorted({server_id for _, server_id in fresh})):
+            if record[:2] in fresh:
+                _answers[record[:2]].add(record.user)
     found: dict[int, set[str]] = {}
-    for record in _records(hub_account, sorted({server_id for _, server_id in nameless})):
-        if record[:2] in nameless and system.uid_of(record.user) is None:
-            found.setdefault(record.uid, set()).add(record.user)
+    for key in nameless:
+        found.setdefault(key[0], set()).update(_answers[key])
     # a number that had several names has none that we could be sure of
-    return {uid: users.pop() for uid, users in found.items() if len(users) == 1}
+    only = {uid: users.pop() for uid, users in found.items() if len(users) == 1}
+    return {uid: user for uid, user in only.items() if _is_free(user)}
+
+
+def _is_free(name: str) -> bool:
+    """Whether nobody is called so; while the name service is silent, nobody knows."""
+    try:
+        return name_service.find_account(name) is None
+    except UnavailableError:
+        return False
 
 
 def _records(hub_account: str, server_ids: list[str]) -> Iterator[_Record]:
@@ -49,11 +69,15 @@ def _records(hub_account: str, server_ids: list[str]) -> Iterator[_Record]:
         for server_id in server_ids[:_MAX_RECORDS]:
             emit(_read(server_id) + b"\n")
 
+    if _silence:
+        return
     limit = _MAX_RECORDS * (_MAX_RECORD + 1)
-    with suppress(OSError, AdminError):
-        for line in as_account.call(hub_account, read_all, _SECONDS, limit).splitlines():
-            if (record := _parse(line)) is not None:
-                yield record
+    try:
+        lines = as_account.call(hub_account, read_all, _SECONDS, limit).splitlines()
+    except (OSError, AdminError) as error:
+        _silence.append(error)
+        return
+    yield from filter(None, map(_parse, lines))
 
 
 def _read(server_id: str) -> bytes:

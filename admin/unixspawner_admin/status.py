@@ -119,8 +119,10 @@ def _summary(found: Overview) -> Iterator[str]:
 
 def _stop_command(row: Row) -> str:
     """To be typed as it is: the server's name is whatever its person has written."""
+    if not row.server.isprintable():
+        return f"unixspawner stop {shlex.quote(row.person)}"  # all of theirs
     words = (["--"] if row.server.startswith("-") else []) + [row.person, row.server]
-    return one_line(f"unixspawner stop {shlex.join(words)}", 1000)
+    return one_line(f"unixspawner stop {shlex.join(words)}", 2000)
 
 
 def table(found: Overview) -> dict[str, object]:

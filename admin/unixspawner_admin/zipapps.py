@@ -35,21 +35,21 @@ def known(*texts: bytes) -> bytes:
     return f'"""What the installer wrote itself, read already."""\n\nTABLES = {tables!r}\n'.encode()
 
 
-def mediator(source: Path, known: bytes) -> bytes:
+def mediator(source: Path, tables: bytes) -> bytes:
     """The verbs start and stop. It never loads the password checks."""
     modules = [path for path in _modules(source) if path.stem not in (*_CHECKING, *_LIMITING)]
-    return _build(modules, "__main__", {_KNOWN: known})
+    return _build(modules, "__main__", {_KNOWN: tables})
 
 
-def authenticate(source: Path, known: bytes, pamela: bytes) -> bytes:
+def authenticate(source: Path, tables: bytes, pamela: bytes) -> bytes:
     modules = [path for path in _modules(source) if path.stem not in _LIMITING]
-    return _build(modules, "authenticate", {_KNOWN: known, "pamela.py": pamela})
+    return _build(modules, "authenticate", {_KNOWN: tables, "pamela.py": pamela})
 
 
-def session_limits(source: Path, known: bytes) -> bytes:
+def session_limits(source: Path, tables: bytes) -> bytes:
     """It can start, stop and check nothing."""
     modules = [path for path in _modules(source) if path.stem in (*_LIMITING, *_LOOKING_UP)]
-    return _build(modules, "session_limits", {_KNOWN: known})
+    return _build(modules, "session_limits", {_KNOWN: tables})
 
 
 def _modules(source: Path) -> list[Path]:

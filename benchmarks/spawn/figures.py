@@ -164,7 +164,7 @@ def targets(rounds: Sequence[Round]) -> list[Target]:
             "x",
         ),
         judge("request to exec", exec_time, OURS, 40, "ms"),
-        # The same on any machine: where 40 ms were asked for, sudo and interpreter took 10.5.
+        # The same on any machine: 40 ms where sudo and interpreter take 10.5.
         judge("exec to bare sudo", relative["request to exec to bare sudo"], OURS, 3.8, "x"),
         judge("stop", absolute["stop, alone"], OURS, 0.3, "s"),
         judge("memory of one, sudo included", absolute[alone], OURS, 50, "MiB"),

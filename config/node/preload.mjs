@@ -61,8 +61,8 @@ function keepConnections(proxy) {
 }
 
 // 3. Which way a request has come is for the proxy to say, and for a web server on this machine that
-// forwards to it. The proxy adds its own word behind what X-Forwarded-* says already, and writes none
-// of the other names, some of which hub and applications believe more. See docs/security.md.
+// forwards to it. The proxy adds its own word behind what X-Forwarded-For, -Port and -Proto say already,
+// copies Host where X-Forwarded-Host is missing, and writes none of the other names, some of which hub and applications believe more. See docs/security.md.
 const SAID_BY_NOBODY = [
   "forwarded",
   "x-forwarded-protocol",

@@ -7,7 +7,7 @@ every few seconds at most; it learns one word for each and never what the word w
 import signal
 import time
 
-from . import each_service, name_service
+from . import each_service, name_service, system
 from .config import Config
 from .name_service import UnavailableError
 from .protocol import Examined, ExamineRequest, Verdict
@@ -61,7 +61,8 @@ def _ask_pam(config: Config, name: str) -> Verdict:
 
     Only one answer means that the account has expired. Others are about the hour or the place
     (pam_time, pam_access, /etc/nologin), which is asked at sign-in. Debian's stack says the very
-    same when it could not look the account up, so then every name service must answer.
+    same when it could not look the account up, so then every name service must answer; and of
+    everybody where this account may not read the hashes.
     """
     import pamela
 
@@ -71,6 +72,7 @@ def _ask_pam(config: Config, name: str) -> Verdict:
     pamela.PAM_END(handle, code)
     if code == PAM_SUCCESS:
         return "open"
-    if code == PAM_ACCT_EXPIRED and not some_service_is_silent(name, config.users_group):
+    is_certain = code == PAM_ACCT_EXPIRED and system.may_read_hashes()
+    if is_certain and not some_service_is_silent(name, config.users_group):
         return "expired"
     return "unknown"

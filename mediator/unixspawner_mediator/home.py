@@ -42,15 +42,18 @@ _ENTERING: dict[int | None, str] = {
 }
 _WRITING: dict[int | None, str] = {errno.EDQUOT: "quota-full", errno.ENOSPC: "home-full"}
 _LOG_IS_THERE = ("", "dotfile-unreadable")
-_START_UP_FILES: dict[str, tuple[str, ...]] = {
-    "bash": (".bash_profile", ".profile", ".bashrc"),
-    "rbash": (".bash_profile", ".profile", ".bashrc"),
-    "zsh": (".zshenv", ".zprofile", ".zshrc"),
-    "fish": (),
-    "csh": (".cshrc", ".login"),
-    "tcsh": (".tcshrc", ".cshrc", ".login"),
+_Files = tuple[tuple[str, ...], ...]
+# Of each group a shell reads the first that it can.
+_OF_BASH: _Files = ((".bash_profile", ".bash_login", ".profile"), (".bashrc",))
+_START_UP_FILES: dict[str, _Files] = {
+    "bash": _OF_BASH,
+    "rbash": _OF_BASH,
+    "zsh": ((".zshenv",), (".zprofile",), (".zshrc",), (".zlogin",)),
+    "fish": (),  # its file is below .config, which may lead to a file server that hangs
+    "csh": ((".cshrc",), (".login",)),
+    "tcsh": ((".tcshrc", ".cshrc"), (".login",)),
 }
-_OF_SH = (".profile",)  # which stands in for a shell that is not known here
+_OF_SH: _Files = ((".profile",),)  # which stands in for a shell that is not known here
 
 
 def prepare(account: Account, server_name: str) -> tuple[int, str, str]:
@@ -92,12 +95,15 @@ def unreadable_file(account: Account) -> str:
 
     Links are left out: they may lead to a file server that hangs, which is not the home then.
     """
-    for name in _START_UP_FILES.get(os.path.basename(account.shell), _OF_SH):
-        path = f"{account.home}/{name}"
-        is_file = not os.path.islink(path) and os.path.isfile(path)
-        if is_file and not os.access(path, os.R_OK):
-            return name
+    for group in _START_UP_FILES.get(os.path.basename(account.shell), _OF_SH):
+        there = [name for name in group if _is_file(f"{account.home}/{name}")]
+        if there and not any(os.access(f"{account.home}/{name}", os.R_OK) for name in there):
+            return there[0]
     return ""
+
+
+def _is_file(path: str) -> bool:
+    return not os.path.islink(path) and os.path.isfile(path)
 
 
 def _begin_log(path: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ from .signing import Signer, derive_key
 if TYPE_CHECKING:
     from .control import Control
 
+log = logging.getLogger(__name__)
+
 # The hub's health check and the first visitor come first, other servers that are just starting
 # too; what we ourselves want of the hub can wait for so many seconds.
 QUIET_START = 3.0
@@ -57,7 +60,7 @@ class Application:
     async def run_in_background(self) -> None:
         """Ends only by cancellation."""
         await asyncio.sleep(QUIET_START)
-        self.gateway.adopt_orphans()
+        self._adopt_orphans()
         _tidy_up()
         if self.settings.dev:
             return
@@ -70,6 +73,12 @@ class Application:
             group.create_task(
                 keep_reporting(self.activity, self.hub, self.settings.activity_interval)
             )
+
+    def _adopt_orphans(self) -> None:
+        try:
+            self.gateway.adopt_orphans()
+        except (ImportError, OSError, ValueError) as error:  # the rest is to go on
+            log.error("A stop may miss what leaves its parents: %s", error)
 
     async def close(self) -> None:
         await self.gateway.close()

@@ -46,8 +46,10 @@ class UnixProxy(ConfigurableHTTPProxy):
 
     start_timeout = Float(
         60.0,
+        min=1.0,
         config=True,
-        help="Seconds in which a proxy that was started must take connections.",
+        help="Seconds in which a proxy that was started must take connections. With systemd raise "
+        "TimeoutStartSec= of the unit with it.",
     )
 
     look_interval = Float(

@@ -6,6 +6,7 @@ is looked at, so that whatever happens to its number, nobody else is signalled.
 
 import asyncio
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ from .waiting import readable
 MARK = "UNIXSPAWNER_PROXY"
 PATIENCE = 5.0  # seconds between TERM and KILL
 _PROGRAM = b"configurable-http-proxy"
+_OUR_OWN_WANT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 # Without a Host: Node itself answers 400, and the proxy's log has no line for each look.
 _GREETING = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 
@@ -122,9 +124,10 @@ def listener_of(path: str) -> int:
 async def is_awake(api_socket: str, seconds: float) -> bool:
     """Whether anything at all comes back from the proxy at this socket.
 
-    Over a connection of its own: those of the hub's client may all be waiting for this proxy.
+    Over a connection of its own: those of the hub's client may all be waiting for this proxy. What
+    the hub itself has none of, such as descriptors, says nothing of the proxy.
     """
-    with contextlib.suppress(OSError):  # a TimeoutError is one
+    try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_unix_connection(api_socket)
             try:
@@ -134,4 +137,5 @@ async def is_awake(api_socket: str, seconds: float) -> bool:
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
-    return False
+    except OSError as error:  # a TimeoutError is one
+        return error.errno in _OUR_OWN_WANT

@@ -32,7 +32,7 @@ def _account(name: str) -> Finding:
 
 
 def _lasts(hub: str) -> Finding:
-    """sudo asks PAM of it, where another service of PAM than ours is asked."""
+    """sudo asks PAM of it where our PAM service does not answer: sudo-rs, or an edited file."""
     has_expired = shadow.troubles([hub]).get(hub) == shadow.EXPIRED
     wrong = f"account {hub} has expired, and sudo may refuse it"
     text, cure = f"account {hub} has not expired", f"chage -E -1 {hub}"

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from unixspawner_admin import former, system
+from unixspawner_admin import as_account, former
+from unixspawner_admin.errors import AdminError
+from unixspawner_mediator import name_service
+from unixspawner_mediator.name_service import Entry, UnavailableError
 
 HUB = pwd.getpwuid(os.getuid()).pw_name  # its records are ours here
 UID = 2_999_999_999  # of nobody
@@ -20,8 +23,16 @@ ID, OTHER = "ab" * 16, "cd" * 16
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """On a machine where bob has an account, and alice none."""
     monkeypatch.setattr(former, "SOCKETS", tmp_path)
-    monkeypatch.setattr(system, "uid_of", {"bob": 4002}.get)
+    monkeypatch.setattr(former, "_answers", {})
+    monkeypatch.setattr(former, "_silence", [])
+    monkeypatch.setattr(name_service, "find_account", find_account)
     return tmp_path
+
+
+def find_account(name: str) -> Entry | None:
+    if name == "dave":
+        raise UnavailableError("EAGAIN")
+    return Entry("bob", 4002, 4002) if name == "bob" else None
 
 
 def write(records: Path, name: str = ID, /, **fields: object) -> None:
@@ -38,6 +49,7 @@ def test_the_hub_knows_the_name(records: Path) -> None:
     "fields",
     [
         {"user": "bob"},
+        {"user": "dave"},
         {"user": "4002"},
         {"user": "../alice"},
         {"user": None},
@@ -84,3 +96,22 @@ def test_no_link_is_followed(records: Path) -> None:
 def test_without_the_hubs_account_there_is_the_number(records: Path) -> None:
     write(records)
     assert former.names("no-such-account", [(UID, ID)]) == {}
+
+
+def test_the_hub_is_asked_once_of_a_server_and_never_again_after_a_failure(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(records)
+    assert former.names(HUB, [(UID, ID)]) == {UID: "alice"}
+    asked = []
+
+    def call(*_: object) -> bytes:
+        asked.append(True)
+        raise AdminError("It takes too long.")
+
+    monkeypatch.setattr(as_account, "call", call)
+    assert former.names(HUB, [(UID, ID)]) == {UID: "alice"}
+    assert asked == []
+    assert former.names(HUB, [(UID, ID), (UID - 1, OTHER)]) == {UID: "alice"}
+    assert former.names(HUB, [(UID - 2, "ef" * 16)]) == {}
+    assert asked == [True]

@@ -119,6 +119,16 @@ def test_a_start_up_file_of_the_login_shell_that_cannot_be_read_is_said(
     assert home.unreadable_file(person) == (name if is_read else "")
 
 
+def test_a_file_that_another_one_stands_in_for_is_not_missed(
+    account: Account, as_a_person: None
+) -> None:
+    """bash reads the first of three that it can."""
+    person = account._replace(shell="/bin/bash")
+    closed_file(account, ".bash_login")
+    pathlib.Path(account.home, ".profile").touch(mode=0o600)
+    assert home.unreadable_file(person) == ""
+
+
 def test_the_sentence_names_the_file(account: Account, as_a_person: None) -> None:
     closed_file(account, ".profile")
     log, _, sentence = home.prepare(account, "")

@@ -2,9 +2,10 @@
 
 import signal
 
+import pamela
 import pytest
 
-from unixspawner_mediator import examine, name_service, shadow
+from unixspawner_mediator import examine, name_service, shadow, system
 from unixspawner_mediator.config import Config
 from unixspawner_mediator.name_service import Entry, UnavailableError
 from unixspawner_mediator.protocol import Examined, ExamineRequest
@@ -93,3 +94,15 @@ def test_only_what_is_certain_is_said(
     word: str,
 ) -> None:
     assert judged(monkeypatch, account, entry, pam) == word
+
+
+@pytest.mark.parametrize("may_read", [True, False])
+def test_nobody_is_put_out_because_the_hashes_are_closed_to_us(
+    monkeypatch: pytest.MonkeyPatch, may_read: bool
+) -> None:
+    """pam_unix then finds everybody expired."""
+    for name, answer in {"pam_start": None, "PAM_ACCT_MGMT": 13, "PAM_END": 0}.items():
+        monkeypatch.setattr(pamela, name, lambda *_, answer=answer, **_more: answer)
+    monkeypatch.setattr(examine, "some_service_is_silent", lambda *_: False)
+    monkeypatch.setattr(system, "may_read_hashes", lambda: may_read)
+    assert examine._ask_pam(CONFIG, "alice") == ("expired" if may_read else "unknown")
