@@ -164,7 +164,8 @@ def test_somebody_who_left_the_group_is_stopped_as_everybody(
 
 def ask_for_a_server(person: Browserless) -> None:
     answer = person.fetch("POST", "hub/api/users/alice/server")
-    assert answer.status_code == 202, answer.text
+    # after a start that failed JupyterHub looks at that one and says 201
+    assert answer.status_code in (201, 202), answer.text
 
 
 def give_up(person: Browserless) -> None:
