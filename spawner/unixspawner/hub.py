@@ -20,6 +20,7 @@ from .proxy import ProxyError, UnixProxy
 from .spawner import UnixSpawner
 
 SECONDS = 10  # that a hub waits for the one before it to end
+ENDING = 15.0  # seconds that a hub has to end when it is told to
 
 
 class UnixHub(JupyterHub):
@@ -57,6 +58,15 @@ class UnixHub(JupyterHub):
             self.load_roles.append(culling.ROLE)
             self.services.append(culling.service(self.idle_timeout, lag))
         await super().init_role_creation()
+
+    async def shutdown_cancel_tasks(self, sig: Any = None) -> None:
+        """JupyterHub waits without end for tasks that do not end when they are cancelled.
+
+        Seen under a soak: hub and proxy were told to end while starts were pending, and the hub
+        was there three minutes later, without its socket. What is left undone, the next hub finds.
+        """
+        asyncio.get_running_loop().call_later(ENDING, self._stop_event_loop)
+        await super().shutdown_cancel_tasks(sig)
 
     async def init_spawners(self) -> Any:
         """Adopt what runs, and tidy up after what does not."""
