@@ -1,7 +1,6 @@
 """What a spawner holds of its one server, in the hub: the record, the process, the end of both."""
 
 import asyncio
-import contextlib
 import logging
 import subprocess
 from typing import Any
@@ -11,7 +10,7 @@ from unixspawner_mediator.protocol import ProcessIdentity, Stopped
 from . import ending, records, sockets, tokens
 from .process import ServerProcess
 from .records import Record
-from .waiting import readable
+from .waiting import readable_within
 
 
 class Custody:
@@ -62,9 +61,7 @@ class Custody:
     async def wait_for_end(self, seconds: float) -> None:
         """Until the process has ended by itself, but not longer."""
         if self.process is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await readable(self.process.handle)
+            await readable_within(self.process.handle, seconds)
 
     async def end(self, sudo_command: list[str]) -> Stopped:
         """Once, however many ask, and to the end, should the one who asked give up.

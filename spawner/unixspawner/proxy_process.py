@@ -13,7 +13,7 @@ import signal
 import socket
 import struct
 
-from .waiting import readable
+from .waiting import readable_within
 
 MARK = "UNIXSPAWNER_PROXY"
 PATIENCE = 5.0  # seconds between TERM and KILL
@@ -69,11 +69,7 @@ class ProxyProcess:
                 return
 
     async def ends_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await readable(self.handle)
-                return True
-        return False
+        return await readable_within(self.handle, seconds)
 
     def close(self) -> None:
         os.close(self.handle)

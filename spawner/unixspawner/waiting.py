@@ -19,6 +19,15 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
+async def readable_within(descriptor: int, seconds: float) -> bool:
+    """Whether it is so before the time is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await readable(descriptor)
+            return True
+    return False
+
+
 def reap_later(child: subprocess.Popen[bytes]) -> None:
     """Take over a sudo that nobody waits for: it is root's, we cannot end it, only collect it.
 
