@@ -59,24 +59,6 @@ set_up_downloads() {
 	! (cd "$clone" && sha256sum --status --check "$cache/made-for") || echo 'no-index = true' >>/etc/pip.conf
 }
 
-# sudo-rs in the place of sudo, as an administrator does it who wants no other. Its package has neither the names, nor
-# the rules, nor the PAM stack that come with sudo.
-replace_sudo() {
-	local kept
-	[ "$1" = sudo-rs ] && is_installed sudo || return 0
-	install_packages sudo-rs
-	kept=$(mktemp -d)
-	cp -a -- /etc/pam.d/sudo /etc/pam.d/sudo-i "$kept"
-	SUDO_FORCE_REMOVE=yes apt-get -qq -y -o Dpkg::Use-Pty=0 purge sudo >/dev/null
-	mv -- "$kept"/sudo* /etc/pam.d
-	rmdir -- "$kept"
-	(umask 0227 && printf '%s\n' "Defaults secure_path=\"$PATH\"" 'root ALL=(ALL:ALL) ALL' '@includedir /etc/sudoers.d' >/etc/sudoers)
-	ln -sf -- ../lib/cargo/bin/sudo /usr/bin/sudo
-	ln -sf -- ../lib/cargo/bin/visudo /usr/sbin/visudo
-	[[ $(sudo --version) = sudo-rs* ]] || fail 'sudo is not sudo-rs after all.'
-	visudo -cq || fail 'sudo-rs does not understand the rules.'
-}
-
 # Root can be signed in to with the key of the account vagrant: the tests act as root, and must not need sudo for it.
 open_root() {
 	local key
@@ -129,7 +111,7 @@ main() {
 	local sudo=$1 port=$2
 	trust_certificates
 	install_packages "${packages[@]}"
-	replace_sudo "$sudo"
+	[ "$sudo" = sudo ] || "$clone/vagrant/box/sudo-rs"
 	open_root
 	set_up_downloads
 	allow_for_emulation

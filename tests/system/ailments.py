@@ -445,14 +445,14 @@ AILMENTS = [
         "no answer",
         without_hub,
         "failure",
-        "the service does not answer at http://127.0.0.1:8000/",
+        "the service does not answer at {url}",
         "LOG",
     ),
     Ailment(
         "another program at the public address",
         squatting,
         "failure",
-        "another program (of uid …) has port 8000 on 127.0.0.1",
+        "another program (of uid …) has port {port} on 127.0.0.1",
         "PORT",
     ),
     Ailment(

@@ -23,9 +23,12 @@ def run(host: Host, *words: str, check: bool = True, timeout: float = DEADLINE) 
 
 def table(host: Host, *words: str) -> dict[str, Any]:
     """What the command says with --json, whatever its exit status."""
-    out = run(host, *words, "--json", check=False, timeout=60).out
-    found: dict[str, Any] = json.loads(out)
-    return found
+    return _table(host, *words)[1]
+
+
+def _table(host: Host, *words: str) -> tuple[int, dict[str, Any]]:
+    done = run(host, *words, "--json", check=False, timeout=60)
+    return done.status, json.loads(done.out)
 
 
 def servers(host: Host, person: str) -> dict[str, dict[str, Any]]:
@@ -49,9 +52,14 @@ class Finding:
     cure: str
 
 
+def examination(host: Host) -> tuple[int, list[Finding]]:
+    """The doctor's exit status, and what he finds."""
+    status, said = _table(host, "doctor")
+    return status, [Finding(**each) for each in said["findings"]]
+
+
 def findings(host: Host) -> list[Finding]:
-    """What the doctor finds."""
-    return [Finding(**each) for each in table(host, "doctor")["findings"]]
+    return examination(host)[1]
 
 
 class StartProcess(Protocol):

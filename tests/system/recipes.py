@@ -29,12 +29,12 @@ def run_recipe(host: Host, name: str, *options: str, check: bool = True) -> Resu
 def installed_recipes(host: Host, *names: str) -> Iterator[dict[str, str]]:
     """What each script said. Afterwards they are gone, and the machine is as it was."""
     for name in names:
-        _move(host, f"{_KEPT}/{name}", f"{APPS}/{name}/builds")
+        _copy(host, f"{_KEPT}/{name}", f"{APPS}/{name}/builds")
     try:
         yield {name: run_recipe(host, name).out for name in names}
     finally:
         for name in names:
-            _move(host, f"{APPS}/{name}/builds", f"{_KEPT}/{name}")
+            _copy(host, f"{APPS}/{name}/builds", f"{_KEPT}/{name}")
             run_recipe(host, name, "--remove")
 
 
@@ -45,11 +45,17 @@ def without_demo(host: Host) -> Iterator[None]:
         yield
 
 
-def _move(host: Host, source: str, target: str) -> None:
-    if host.run("test", "-d", source, check=False).status == 0:
-        host.run("rm", "-rf", target)
-        host.run("mkdir", "-p", target.rpartition("/")[0])
-        host.run("mv", "-T", source, target)
+_COPY = """
+[ -d "$1" ] && [ "$(ls "$1")" != "$(ls "$2" 2>/dev/null)" ] || exit 0
+mkdir -p "${2%/*}" && rm -rf "$2.new" && cp -a "$1" "$2.new" && rm -rf "$2" && mv -T "$2.new" "$2"
+"""
+
+
+def _copy(host: Host, source: str, target: str) -> None:
+    """Builds have names of their content. Only one copy of the machine does this at a time."""
+    host.run("mkdir", "-p", _KEPT)
+    words = ("flock", _KEPT, "sh", "-c", _COPY, "sh", source, target)
+    host.run(*words, timeout=INSTALL_DEADLINE)
 
 
 # What somebody else on this machine could reach.

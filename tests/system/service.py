@@ -7,6 +7,7 @@ uninstalled and purged when they are over.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ def address(host: Host) -> str:
 def installed(host: Host) -> Iterator[str]:
     """The service of this clone, with the demo, ready to be asked. Yields its URL."""
     was_here = is_installed(host)
-    install(host, "--demo")
+    install(host, "--demo", *port_of_a_copy())
     url = address(host)
     wait_for("the sign-in page", lambda: answers(url))
     try:
@@ -95,6 +96,17 @@ def installed(host: Host) -> Iterator[str]:
     finally:
         if not was_here:
             purge(host)
+
+
+def number_of_copy() -> str:
+    """Of the copy of a machine that this is (tests/machine); empty when it is none."""
+    return os.environ.get("UNIXSPAWNER_TESTS_MACHINE", "")
+
+
+def port_of_a_copy() -> tuple[str, ...]:
+    """The copies of a machine share its network: each has another port."""
+    number = number_of_copy()
+    return ("--port", f"8{number}00") if number else ()
 
 
 def purge(host: Host) -> None:

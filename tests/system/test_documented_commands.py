@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.system import service
-from tests.system.accounts import Account, Accounts, changed, processes
-from tests.system.browserless import Browserless, login_error
-from tests.system.certificates import CHAIN, certificate
+from tests.system.accounts import Accounts, changed, processes
+from tests.system.browserless import login_error
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, Result, wait_for
 from tests.system.people import is_alive, server_of, servers_of
@@ -119,12 +117,25 @@ def _knows_the_part(documented: Documented) -> None:
     assert 'there is no part "no-such-part"' in result.err
 
 
+def _makes_a_machine_that_is_gone_afterwards(documented: Documented) -> None:
+    host, name = documented.host, "unixspawner-test"
+    script = f"useradd {name} && id -u {name} && touch /etc/{name} && ps -e -o pid= | wc -l; exit 7"
+    tool, *words = documented.command.split()
+    there = host.run(f"{host.clone}/{tool}", *words, stdin=script, check=False)
+    uid, processes = there.out.split()
+    assert (there.status, int(uid) // 1000) == (7, 1)
+    assert int(processes) < 10
+    assert host.run("getent", "passwd", name, check=False).status == 2
+    assert host.run("test", "-e", f"/etc/{name}", check=False).status == 1
+
+
 def _knows_the_machine(documented: Documented) -> None:
-    """It would start a virtual machine, in which there may be none."""
-    command = (f"{documented.host.clone}/tests/run", "--vm", "no-such-machine")
-    result = documented.host.run(*command, check=False)
+    """It would start a machine, in which there may be none."""
+    host, tool = documented.host, documented.command.split()[0]
+    words = ("--vm", "no-such-machine") if tool == "tests/run" else ("no-such-machine", "true")
+    result = host.run(f"{host.clone}/{tool}", *words, check=False)
     assert result.status == 2
-    assert 'there is no virtual machine "no-such-machine"' in result.err
+    assert 'machine "no-such-machine"; there are: bookworm trixie trixie-rs' in result.err
 
 
 def _has_all_checks(documented: Documented) -> None:
@@ -310,6 +321,8 @@ RUN_HERE: dict[str, Check] = {
     "tests/run unit": _knows_the_part,
     "tests/run system": _knows_the_part,
     "tests/run --vm": _knows_the_machine,
+    "tests/container trixie-rs tests/run system": _knows_the_machine,
+    "tests/machine 1 bash": _makes_a_machine_that_is_gone_afterwards,
     "make check": _has_all_checks,
     "unixspawner status": _shows_who_has_a_server,
     "unixspawner users": _shows_who_may_come_in,
@@ -363,13 +376,13 @@ RUN_ELSEWHERE: dict[str, str] = {
         "tests/unit/test_machines.py::test_a_virtual_machine_that_runs_is_taken_unless_another_is_named"
     ),
     "./install --bind 0.0.0.0 --tls-cert /etc/ssl/lab/chain.pem --tls-key /etc/ssl/lab/key.pem": (
-        "tests/system/test_documented_commands.py::test_tls_commands_protect_passwords"
+        "tests/system/test_without_the_service.py::test_tls_commands_protect_passwords"
     ),
     "./install --no-tls --bind 127.0.0.1": (
-        "tests/system/test_documented_commands.py::test_tls_commands_protect_passwords"
+        "tests/system/test_without_the_service.py::test_tls_commands_protect_passwords"
     ),
     "./install --port 8080 --base-url /lab": (
-        "tests/system/test_installer.py::test_another_port_and_base_url_are_an_option_away"
+        "tests/system/test_without_the_service.py::test_another_port_and_base_url_are_an_option_away"
     ),
     "recipes/jupyterlab/install": (
         "tests/system/test_recipe_jupyterlab.py::test_kernels_terminals_and_files_are_the_persons"
@@ -400,7 +413,7 @@ RUN_ELSEWHERE: dict[str, str] = {
         "tests/system/test_metrics.py::test_nobody_gets_figures_without_the_token"
     ),
     "unixspawner uninstall": (
-        "tests/system/test_installer.py::test_uninstall_takes_back_exactly_what_was_installed"
+        "tests/system/test_without_the_service.py::test_uninstall_takes_back_exactly_what_was_installed"
     ),
     "unixspawner uninstall --purge": (
         # and what is left on a real machine is looked at when all tests are over: service.purge
@@ -414,55 +427,3 @@ def test_a_documented_command_does_what_the_page_says(
     host: Host, accounts: Accounts, browser: OpenBrowser, command: str
 ) -> None:
     RUN_HERE[command](Documented(command, host, accounts, browser))
-
-
-# TLS: it takes the service away from its address for a while, so this comes last.
-
-
-def sign_in_with_tls(host: Host, account: Account, url: str) -> None:
-    """Over a checked certificate, with every cookie that signs somebody in kept to TLS."""
-    with Browserless(url) as person:
-        page = person.sign_in(account)
-        assert page.url.scheme == "https"
-        assert f'<span id="name">{account.name}</span>' in page.text
-        signing_in = list(person._client.cookies.jar)
-        assert len(signing_in) >= 3  # the hub's, its session's number, the server's
-        assert [cookie.name for cookie in signing_in if not cookie.secure] == []
-        # a server keeps its cookies as it was started, so the next one is to be started without
-        person.go("hub/home")
-        stopped = person.fetch("DELETE", f"hub/api/users/{account.name}/server")
-        assert stopped.status_code in (202, 204)
-        wait_for("the end of the server", lambda: not servers_of(host, account.name))
-
-
-@pytest.mark.last
-def test_tls_commands_protect_passwords(
-    host: Host,
-    accounts: Accounts,
-    browser: OpenBrowser,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    assert {TLS_COMMAND, NO_TLS_COMMAND} <= RUN_ELSEWHERE.keys()
-    chosen = options(host)
-    plain = ("--no-tls", "--bind", chosen.bind)
-    with certificate(host) as faults:
-        try:
-            Documented(TLS_COMMAND, host, accounts, browser).run()
-            name, port = host.reach("127.0.0.1", chosen.port)
-            with monkeypatch.context() as patch:
-                chain = tmp_path / "chain.pem"
-                chain.write_text(host.run("cat", CHAIN).out)
-                patch.setenv("SSL_CERT_FILE", str(chain))
-                url = f"https://{name}:{port}{chosen.base_url}"
-                sign_in_with_tls(host, accounts.alice, url)
-            assert not service.answers(f"http://{name}:{port}{chosen.base_url}")
-            key = host.run("stat", "-c", "%U:%G %a", "/run/unixspawner-tls/key.pem").out.strip()
-            assert key == f"root:{chosen.hub_account} 440"
-            faults.assert_the_doctor_reads_each(tmp_path)
-            Documented(NO_TLS_COMMAND, host, accounts, browser).run()
-            wait_for("the sign-in page", lambda: service.answers(service.address(host)))
-        finally:
-            service.install(host, *plain)
-    with Browserless(host.url) as alice:
-        assert '<span id="name">alice</span>' in alice.sign_in(accounts.alice).text

@@ -43,8 +43,10 @@ HANGS = (
 
 
 def closed_dotfile(host: Host, bob: Account) -> AbstractContextManager[None]:
-    path = f"{bob.home}/.bash_profile"
-    return changed(host, ("install", "-m", "0600", "/dev/null", path), ("rm", "-f", path))
+    """`.bashrc`, which nothing stands in for: of the others bash reads the first that it can."""
+    path = f"{bob.home}/.bashrc"
+    own = ("install", "-m", "0600", "-o", bob.name, "/etc/skel/.bashrc", path)
+    return changed(host, ("install", "-m", "0600", "/dev/null", path), own)
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ FAULTS = [
         "a dotfile of root's",
         closed_dotfile,
         "dotfile-unreadable",
-        "Your start-up file ~/.bash_profile cannot be read: run `chmod u+r ~/.bash_profile`, or "
-        "ask your administrator. Until then your applications start without it.",
+        "Your start-up file ~/.bashrc cannot be read: run `chmod u+r ~/.bashrc`, or ask your "
+        "administrator. Until then your applications start without it.",
         "/home/bob",
     ),
     Fault("hanging", lambda host, bob: fuse_home(host, bob, "hangs"), "home-hangs", HANGS),

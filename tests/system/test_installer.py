@@ -1,21 +1,17 @@
 """The installer on a machine that is in use: it changes what must change, and takes all of it back.
 
-Run as root. The last tests of all take the service away for a while and bring it back as it was.
+Run as root.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from tests.system import service
-from tests.system.accounts import Accounts, processes
-from tests.system.browserless import Browserless
+from tests.system.accounts import Accounts
 from tests.system.fixtures import OpenBrowser
-from tests.system.host import Host, wait_for
+from tests.system.host import Host
 from tests.system.people import is_alive, server_of
-from tests.system.service import Options, options
+from tests.system.service import options
 
 # Everything that an installation consists of; neither state nor logs, which change by themselves.
 INSTALLED = (
@@ -24,8 +20,6 @@ INSTALLED = (
     *("/etc/systemd/system", "/etc/logrotate.d", "/etc/passwd", "/etc/group", "/etc/shadow"),
     "/usr/local/share",
 )
-STATE = "/var/lib/unixspawner"
-LEFT_BY_UNINSTALL = {"/opt/unixspawner/manifest.json"}
 
 
 def photograph(host: Host) -> list[str]:
@@ -111,75 +105,3 @@ def test_another_account_than_root_is_told_so(host: Host, accounts: Accounts) ->
         host.run("rm", "/var/tmp/unixspawner-test.install")
     assert result.status == 1
     assert result.err == "install: this must be run by root: try it with sudo.\n"
-
-
-def arguments_for(chosen: Options) -> tuple[str, ...]:
-    return (
-        *("--bind", chosen.bind, "--port", str(chosen.port), "--base-url", chosen.base_url),
-        *("--users-group", chosen.users_group, "--admins-group", chosen.admins_group),
-        *("--hub-account", chosen.hub_account, "--pam-account", chosen.pam_account, "--demo"),
-    )
-
-
-@contextmanager
-def brought_back(host: Host) -> Iterator[Options]:
-    """Whatever happens: afterwards the service is installed as it was."""
-    chosen = options(host)
-    try:
-        yield chosen
-    finally:
-        service.install(host, *arguments_for(chosen))
-        wait_for("the sign-in page", lambda: service.answers(service.address(host)))
-
-
-@pytest.mark.last
-def test_another_port_and_base_url_are_an_option_away(host: Host, accounts: Accounts) -> None:
-    with brought_back(host):
-        service.install(host, "--port", "8123", "--base-url", "/lab")
-        assert options(host).url.endswith(":8123/lab/")
-        url = service.address(host)
-        wait_for("the sign-in page", lambda: service.answers(url))
-        with Browserless(url) as alice:
-            page = alice.sign_in(accounts.alice)
-            assert page.url.path == "/lab/user/alice/"
-            assert '<span id="name">alice</span>' in page.text
-            assert 'href="/lab/user/alice/logout"' in page.text
-            alice.stop("alice")
-        wait_for("the end of alice's server", lambda: processes(host, "alice") == [])
-
-
-@pytest.mark.last
-def test_uninstall_takes_back_exactly_what_was_installed(
-    host: Host, accounts: Accounts, browser: OpenBrowser
-) -> None:
-    browser().sign_in(accounts.alice)
-    with brought_back(host) as chosen:
-        url = service.address(host)
-        service.uninstall(host)
-        assert processes(host, "alice") == []
-        assert left(host) == LEFT_BY_UNINSTALL | edited(host)
-        for name in (chosen.hub_account, chosen.pam_account, "unixspawner-demo"):
-            assert host.run("getent", "passwd", name, check=False).status == 2
-        assert not service.answers(url)
-        assert host.run("ls", "/run/unixspawner", check=False).status != 0
-        assert host.run("visudo", "-c").status == 0
-        assert host.run("test", "-e", f"{STATE}/admin-token", check=False).status == 1
-        # People are the administrator's, and so is their membership.
-        assert "alice" in host.run("getent", "group", chosen.users_group).out
-        assert host.run("test", "-d", accounts.alice.home, check=False).status == 0
-    assert '<span id="name">alice</span>' in browser().sign_in(accounts.alice).text
-
-
-def left(host: Host) -> set[str]:
-    """The files of ours that are still there."""
-    places = ("/opt/unixspawner", "/etc/unixspawner", "/usr/local/libexec/unixspawner")
-    found = host.run("find", *places, "!", "-type", "d", check=False).out.split()
-    elsewhere = ("/etc", "/usr/local", "/usr/lib/systemd")
-    named = host.run("find", *elsewhere, "-name", "*unixspawner*", "!", "-type", "d").out.split()
-    return {path for path in (*found, *named) if not path.startswith("/etc/sudoers.d/unixspawner_")}
-
-
-def edited(host: Host) -> set[str]:
-    """Files that an administrator made his own; the installer says which it keeps."""
-    found = host.run("find", "/etc/unixspawner", "-type", "f", check=False).out.split()
-    return {path for path in found if path.endswith(".py") or "/apps.d/" in path}

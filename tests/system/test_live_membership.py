@@ -150,7 +150,7 @@ def test_a_start_that_is_pending_does_not_come_through(
             release()
             # sudo goes on now, and the mediator finds that nobody waits for it
             wait_for("the end of sudo", lambda: sudo_for(host, "alice") == "")
-            assert processes(host, "alice") == []
+            wait_for("the end of the mediators", lambda: processes(host, "alice") == [])
     assert audit.about("alice")[1:] == [
         "event=revoke who=unixspawner whom=alice outcome=ok reason=left-group",
         "event=start who=alice whom=alice source=127.0.0.1 outcome=failed reason=given-up",

@@ -139,10 +139,10 @@ def test_authenticate_tries_no_system_accounts_password(host: Host, accounts: Ac
 def test_authenticate_tells_a_word_about_people_and_nothing_about_others(
     host: Host, accounts: Accounts
 ) -> None:
-    asked = ("alice", "bob", "carol", "root", "jupyterhub-pam", "nobody-of-that-name")
+    asked = ("alice", "bob", "mallory", "root", "jupyterhub-pam", "nobody-of-that-name")
     with (
         changed(host, ("usermod", "-L", "bob"), ("usermod", "-U", "bob")),
-        changed(host, ("chage", "-E", "1", "carol"), ("chage", "-E", "-1", "carol")),
+        changed(host, ("chage", "-E", "1", "mallory"), ("chage", "-E", "-1", "mallory")),
     ):
         outcome = ask_examine(host, *asked)
     assert outcome.answer() == {
@@ -151,7 +151,7 @@ def test_authenticate_tells_a_word_about_people_and_nothing_about_others(
         "verdicts": {
             "alice": "open",
             "bob": "locked",
-            "carol": "expired",
+            "mallory": "expired",
             "root": "unknown",
             "jupyterhub-pam": "unknown",
             "nobody-of-that-name": "unknown",
