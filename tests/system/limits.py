@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from tests.system.accounts import Account, Accounts, replaced_file
 from tests.system.host import Host
+from tests.system.logs import is_sudo_rs
 from tests.system.service import has_systemd
 
 LIMITS = "/etc/unixspawner/limits.toml"
@@ -24,7 +25,7 @@ def why_not_here(host: Host) -> str:
     """What keeps servers from having the session that ssh has; empty when nothing does."""
     if not has_systemd(host):
         return WITHOUT_SYSTEMD
-    return WITH_SUDO_RS if "sudo-rs" in host.run("sudo", "--version").out else ""
+    return WITH_SUDO_RS if is_sudo_rs(host) else ""
 
 
 @contextmanager

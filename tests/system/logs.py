@@ -74,7 +74,8 @@ class SudoLog:
 
 
 def is_sudo_rs(host: Host) -> bool:
-    return host.run("sudo", "--version").out.startswith("sudo-rs")
+    said = host.run("sudo", "--version")
+    return (said.out + said.err).startswith("sudo-rs")
 
 
 def journal_cursor(host: Host) -> str:

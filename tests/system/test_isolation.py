@@ -81,12 +81,12 @@ def test_whoever_connects_to_the_demo_is_himself(host: Host, accounts: Accounts)
 
 
 def listeners(host: Host) -> set[str]:
-    """Address and process of everything that listens for TCP or UDP on this machine."""
-    found = set()
-    for line in host.run("ss", "-Hltnup").out.splitlines():
-        fields = line.split(None, 6)
-        found.add(f"{fields[0]} {fields[4]} {fields[6] if len(fields) > 6 else ''}")
-    return found
+    """Address and process of everything that listens for TCP or UDP on this machine.
+
+    What has no process here is a neighbour's: copies of a machine share its network.
+    """
+    lines = [line.split(None, 6) for line in host.run("ss", "-Hltnup").out.splitlines()]
+    return {f"{line[0]} {line[4]} {line[6]}" for line in lines if len(line) > 6}
 
 
 def test_a_server_adds_no_listener(host: Host, accounts: Accounts, browser: OpenBrowser) -> None:
