@@ -90,7 +90,7 @@ def directory_with(host: Host, person: Account, *groups: str) -> Iterator[Direct
 def sssd_client(host: Host) -> Iterator[None]:
     """SSSD's client library without its package, which would change nsswitch.conf for good."""
     host.run("mkdir", "-p", CACHE)
-    if not host.run("find", CACHE, "-name", "libnss-sss_*.deb").out:
+    if not host.run("find", CACHE, "-maxdepth", "1", "-name", "libnss-sss_*.deb").out:
         host.run("sh", "-c", f"cd {CACHE} && apt-get -q download libnss-sss", timeout=120)
     unpack = f"dpkg-deb -x {CACHE}/libnss-sss_*.deb {CACHE}/sss && find {CACHE}/sss -name '*.so.2'"
     library = host.run("sh", "-c", unpack).out.strip()
