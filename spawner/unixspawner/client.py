@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from unixspawner_mediator import protocol
@@ -59,8 +59,7 @@ async def request_start(
     """
     with _status_pipe() as (status, writer), _sudo(sudo_command) as (process, channel, output):
         with channel, writer:
-            message = protocol.encode(request)
-            socket.send_fds(channel, [message], [listener.fileno(), writer.fileno()])
+            _send(channel, request, [listener.fileno(), writer.fileno()])
         return Launch(await _started(status, output), process)
 
 
@@ -115,7 +114,7 @@ async def _ask(sudo_command: list[str], request: Request, patience: float | None
     """One request and one reply over the same channel."""
     seconds = PATIENCE if patience is None else patience
     with _sudo(sudo_command) as (process, channel, output), channel:
-        channel.send(protocol.encode(request))
+        _send(channel, request)
         try:
             async with asyncio.timeout(seconds):
                 data = await _read_datagram(channel)
@@ -123,6 +122,12 @@ async def _ask(sudo_command: list[str], request: Request, patience: float | None
         except TimeoutError:
             raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {seconds} s") from None
         return _understand(data, output)
+
+
+def _send(channel: socket.socket, request: Request, descriptors: Sequence[int] = ()) -> None:
+    """To whom it may concern: a sudo that refuses may have ended by now, and has said why."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        socket.send_fds(channel, [protocol.encode(request)], descriptors)
 
 
 async def _read_datagram(channel: socket.socket) -> bytes:

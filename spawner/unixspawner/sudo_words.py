@@ -37,7 +37,8 @@ _MEANINGS = (
         ),
     ),
     (
-        r"command not found|unable to execute [^:]*: (No such file|Permission denied|Exec format)",
+        r"command not found|"
+        r"(unable to|cannot) execute [^:]*: (No such file|Permission denied|Exec format)",
         (
             "mediator-missing",
             "A program of this service is missing or cannot run: "
@@ -45,7 +46,7 @@ _MEANINGS = (
         ),
     ),
     (
-        r"unable to (execute|fork).*Resource temporarily unavailable",
+        r"(unable to (execute|fork)|cannot execute).*Resource temporarily unavailable",
         (
             "too-many-processes",
             "You run as many processes as you may already: end some of them, "

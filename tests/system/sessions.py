@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
 from tests.system.accounts import replaced_file
 from tests.system.host import Host
+from tests.system.logs import is_sudo_rs
 
 SESSION_STACK = "/etc/pam.d/unixspawner-session"
+
+
+@contextmanager
+def session_with(host: Host, line: str) -> Iterator[None]:
+    """This line first of all when a server's session opens."""
+    if is_sudo_rs(host):
+        pytest.skip("sudo-rs opens the session of its own service, whatever it runs")
+    with replaced_file(host, SESSION_STACK, f"{line}\n{host.run('cat', SESSION_STACK).out}"):
+        yield
 
 
 @contextmanager
@@ -20,7 +31,7 @@ def held_sessions(host: Host) -> Iterator[Callable[[], None]]:
     folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
     gate = f"{folder}/gate"
     host.run("mkfifo", "-m", "600", gate)
-    wait = f"session required pam_exec.so quiet type=open_session /usr/bin/head -c 1 {gate}\n"
+    wait = f"session required pam_exec.so quiet type=open_session /usr/bin/head -c 1 {gate}"
     released = False
 
     def release() -> None:
@@ -29,7 +40,7 @@ def held_sessions(host: Host) -> Iterator[Callable[[], None]]:
         host.run("timeout", "20", "sh", "-c", 'printf x > "$1"', "sh", gate)
 
     try:
-        with replaced_file(host, SESSION_STACK, wait + host.run("cat", SESSION_STACK).out):
+        with session_with(host, wait):
             yield release
     finally:
         if not released:

@@ -18,7 +18,7 @@ from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog, is_sudo_rs
 from tests.system.service import AUTHENTICATE, MEDIATOR, MEDIATOR_TOML, RUN, SUDOERS, options
-from tests.system.sessions import SESSION_STACK
+from tests.system.sessions import session_with
 from tests.system.test_mediator import begin, end
 
 WRONG = (
@@ -138,16 +138,12 @@ def _mediator_toml_writable(host: Host, _bob: Account) -> AbstractContextManager
     return changed(host, ("chmod", "666", MEDIATOR_TOML), ("chmod", "644", MEDIATOR_TOML))
 
 
-def _session_with(host: Host, line: str) -> AbstractContextManager[None]:
-    return replaced_file(host, SESSION_STACK, f"{line}\n{host.run('cat', SESSION_STACK).out}")
-
-
 def _session_fails(host: Host, _bob: Account) -> AbstractContextManager[None]:
-    return _session_with(host, "session required pam_exec.so quiet /bin/false")
+    return session_with(host, "session required pam_exec.so quiet /bin/false")
 
 
 def _session_module_missing(host: Host, _bob: Account) -> AbstractContextManager[None]:
-    return _session_with(host, "session required pam_no_such_module.so")
+    return session_with(host, "session required pam_no_such_module.so")
 
 
 def _mediator_missing(host: Host, _bob: Account) -> AbstractContextManager[None]:

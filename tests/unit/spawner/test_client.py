@@ -88,6 +88,27 @@ async def test_what_sudo_says_is_for_the_log_on_one_line(listener: socket.socket
     assert caught.value.detail.startswith("sudo: sudo: a password is required / sudo: sorryxxx")
 
 
+async def test_a_sudo_that_has_ended_before_it_is_asked_is_heard(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As sudo-rs does when it denies: it is quicker than the hub sends."""
+    popen = client._popen
+
+    def ended(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[bytes]:
+        process = popen(command, stdin, stderr)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        return process
+
+    monkeypatch.setattr(client, "_popen", ended)
+    with pytest.raises(AskError) as start_refused:
+        await start("sudo-says-no", listener)
+    with pytest.raises(AskError) as stop_refused:
+        await client.request_stop(command("sudo-says-no"), STOP)
+    for refused in (start_refused, stop_refused):
+        assert refused.value.code == "sudo-refused"
+        assert refused.value.detail.startswith("sudo: sudo: a password is required")
+
+
 async def test_a_missing_sudo_is_a_sentence_too(listener: socket.socket) -> None:
     with pytest.raises(AskError) as caught:
         await client.request_start(["/nonexistent/sudo"], START, listener)

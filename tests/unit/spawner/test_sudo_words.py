@@ -30,7 +30,15 @@ SESSION = "sudo: policy plugin failed session initialization"
         (f"sudo: {MEDIATOR}: command not found", "mediator-missing"),
         (f"sudo: unable to execute {MEDIATOR}: No such file or directory", "mediator-missing"),
         (
+            f"sudo-rs: cannot execute '{MEDIATOR}': Permission denied (os error 13)",
+            "mediator-missing",
+        ),
+        (
             f"sudo: unable to execute {MEDIATOR}: Resource temporarily unavailable",
+            "too-many-processes",
+        ),
+        (
+            f"sudo-rs: cannot execute '{MEDIATOR}': Resource temporarily unavailable (os error 11)",
             "too-many-processes",
         ),
         (
@@ -39,6 +47,7 @@ SESSION = "sudo: policy plugin failed session initialization"
         ),
         ("sudo-rs: user 'alice' not found", "no-account"),
         ("sudo: a password is required", "sudo-refused"),
+        ("sudo-rs: I'm sorry jupyterhub. I'm afraid I can't do that", "sudo-refused"),
         ("sudo: /etc/sudoers.d/unixspawner is owned by uid 1001, should be 0", "sudo-refused"),
         ("", "sudo-refused"),
     ],
