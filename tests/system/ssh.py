@@ -65,7 +65,8 @@ def signed_in(host: Host, account: Account, seconds: int = 1000) -> Iterator[int
     """A terminal with an interactive login shell over ssh, in which `sleep` runs: its number."""
     with key_of(host, account) as key:
         command = f"exec {shell_of(host, account)} -ilc 'exec sleep {seconds}'"
-        words = (*_CLIENT, "-i", key, f"{account.name}@127.0.0.1", command)
+        where = ("-p", _port(host), f"{account.name}@127.0.0.1")
+        words = (*_CLIENT, "-i", key, *where, command)
         script = 'exec "$@" >"$0" 2>&1 </dev/null & echo $!'
         client = host.run("sh", "-c", script, f"{key}.said", *words).out.strip()
         try:
@@ -73,6 +74,12 @@ def signed_in(host: Host, account: Account, seconds: int = 1000) -> Iterator[int
         finally:
             host.run("kill", client, check=False)
             wait_for("the end of ssh", lambda: _sleeping(host, account, seconds) is None)
+
+
+def _port(host: Host) -> str:
+    """Containers share a network, and their sshd have ports of their own (tests/container)."""
+    settings = host.run("/usr/sbin/sshd", "-T").out.splitlines()
+    return next(line.split()[1] for line in settings if line.startswith("port "))
 
 
 def _sleeping(host: Host, account: Account, seconds: int) -> int | None:

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 import pytest
 from tests.system import parts
-from tests.system.accounts import Account, Accounts, changed, processes, replaced_file
+from tests.system.accounts import (
+    Account,
+    Accounts,
+    changed,
+    end_processes,
+    processes,
+    replaced_file,
+)
 from tests.system.audit_lines import AuditLines
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, patient, wait_for
@@ -221,6 +228,7 @@ def test_whoever_has_the_number_next_is_left_alone(
         seconds_until_gone(host, [server], begun)
         assert is_alive(host, bystander)
         end(host, bystander)
+        end_processes(host, number)  # systemd's own too, or usermod refuses
 
 
 def test_another_account_of_the_same_name_inherits_nothing(
