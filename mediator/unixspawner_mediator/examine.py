@@ -62,17 +62,25 @@ def _ask_pam(config: Config, name: str) -> Verdict:
     Only one answer means that the account has expired. Others are about the hour or the place
     (pam_time, pam_access, /etc/nologin), which is asked at sign-in. Debian's stack says the very
     same when it could not look the account up, so then every name service must answer; and of
-    everybody where this account may not read the hashes.
+    everybody where this account may not read the hashes. It is asked twice, as a service that was
+    away for the first question may be back when it is asked whether it answers.
     """
+    for _ in range(2):
+        code = _account_management(config.pam_service, name)
+        if code == PAM_SUCCESS:
+            return "open"
+        if code != PAM_ACCT_EXPIRED or not system.may_read_hashes():
+            return "unknown"
+        if some_service_is_silent(name, config.users_group):
+            return "unknown"
+    return "expired"
+
+
+def _account_management(service: str, name: str) -> int:
     import pamela
 
     conversation = pamela.new_simple_password_conv((), "utf-8")
-    handle = pamela.pam_start(config.pam_service, name, conv_func=conversation)
-    code = pamela.PAM_ACCT_MGMT(handle, 0)
+    handle = pamela.pam_start(service, name, conv_func=conversation)
+    code: int = pamela.PAM_ACCT_MGMT(handle, 0)
     pamela.PAM_END(handle, code)
-    if code == PAM_SUCCESS:
-        return "open"
-    is_certain = code == PAM_ACCT_EXPIRED and system.may_read_hashes()
-    if is_certain and not some_service_is_silent(name, config.users_group):
-        return "expired"
-    return "unknown"
+    return code

@@ -6,7 +6,6 @@ here it meets Debian's packages, with the PAM stack and the nsswitch.conf that t
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -27,7 +26,7 @@ from tests.system.live import (
 )
 from tests.system.logs import HubLog
 from tests.system.people import server_of
-from tests.system.service import options
+from tests.system.service import number_of_copy, options
 from tests.system.test_name_service import CANNOT_TELL_LINE, WRONG_OR_UNKNOWN, wait_for_looks
 from tests.system.test_refusals import WRONG
 from tests.system.visits import token_of
@@ -39,8 +38,8 @@ LEFT = "event=revoke who=unixspawner whom=mallory outcome=ok reason=left-group"
 @pytest.fixture(scope="module")
 def directory(host: Host, accounts: Accounts) -> Iterator[Ldap]:
     """mallory's account, in LDAP alone, and there the group of those who may use the service."""
-    if "UNIXSPAWNER_TESTS_MACHINE" not in os.environ:
-        pytest.skip("slapd and SSSD are installed, on a copy of a machine only: tests/machine")
+    if not number_of_copy():
+        pytest.skip("slapd and SSSD are installed for it, on copies of a machine alone")
     with directory_of(host, accounts.mallory, options(host).users_group) as directory:
         yield directory
 

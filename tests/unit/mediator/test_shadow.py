@@ -106,3 +106,14 @@ def test_nobody_is_put_out_because_the_hashes_are_closed_to_us(
     monkeypatch.setattr(examine, "some_service_is_silent", lambda *_: False)
     monkeypatch.setattr(system, "may_read_hashes", lambda: may_read)
     assert examine._ask_pam(CONFIG, "alice") == ("expired" if may_read else "unknown")
+
+
+def test_nobody_is_put_out_by_a_service_that_is_back_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was away for PAM's question, and answers a moment later."""
+    answers = [examine.PAM_ACCT_EXPIRED, examine.PAM_SUCCESS]
+    monkeypatch.setattr(examine, "_account_management", lambda *_: answers.pop(0))
+    monkeypatch.setattr(examine, "some_service_is_silent", lambda *_: False)
+    monkeypatch.setattr(system, "may_read_hashes", lambda: True)
+    assert examine._ask_pam(CONFIG, "alice") == "open"
