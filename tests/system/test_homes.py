@@ -259,7 +259,8 @@ def test_what_waits_for_a_file_server_is_said_and_ended_once_it_can_be(
         bob.stop("bob")
         hub_log.wait_for("1 processes of bob do not end")
         wait_for("the hub to forget it", lambda: server_tokens(host) == ())
-        left = [p.command for p in processes_of(host, "bob") if p.server_id == server.server_id]
+        of_server = [p for p in processes_of(host, "bob") if p.is_server]
+        left = [p.command for p in of_server if p.server_id == server.server_id]
         assert left == [["ls", "/home/bob"]]
         record = f"{service.RUN}/servers/{server.server_id}.json"
         assert host.run("test", "-e", record, check=False).status == 0
