@@ -27,7 +27,7 @@ from tests.system.limits import (
     why_not_here,
 )
 from tests.system.people import is_alive, server_of
-from tests.system.service import has_systemd, options
+from tests.system.service import options
 from tests.system.ssh import session_of, signed_in
 
 
@@ -149,7 +149,7 @@ def test_a_broken_file_keeps_nobody_out_and_is_said(
         assert server_of(host, "alice")
         (found,) = [each for each in command.findings(host) if "until then no limits" in each.text]
         assert found.level == "failure"
-        if has_systemd(host):
+        if why_not_here(host) == "":
             (line,) = log_of(host, accounts.alice, since)
             assert "limits are not set: " in line
 
