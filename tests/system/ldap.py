@@ -195,6 +195,8 @@ def packages(host: Host) -> Iterator[None]:
     host.run("debconf-set-selections", stdin=no_example)
     with no_daemons(host):
         try:
+            if host.run("apt-cache", "show", PACKAGES[0], check=False).status != 0:
+                _apt(host, "update")
             _apt(host, "install", *PACKAGES)
             yield
         finally:
