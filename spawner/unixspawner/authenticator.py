@@ -63,6 +63,7 @@ class UnixAuthenticator(PAMAuthenticator):
     def __init__(self, **kwargs: Any) -> None:
         keep_the_log_quiet()
         self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)
+        self._watch: Watch | None = None
         self._watching: asyncio.Task[None] | None = None
         super().__init__(**kwargs)
         self._membership = Membership(self.users_group, self.admins_group)
@@ -74,7 +75,7 @@ class UnixAuthenticator(PAMAuthenticator):
         """Called once, when the hub starts: what it needs to know of the hub it learns here."""
         audit.record("reload", who=audit.HUB, outcome="ok", reason="start")
         examination = Examination(self._sudo_command(), self.log)
-        watch = Watch(
+        self._watch = Watch(
             app,
             self._membership,
             examination,
@@ -82,7 +83,7 @@ class UnixAuthenticator(PAMAuthenticator):
             admins_group=self.admins_group,
             interval=self.watch_interval,
         )
-        self._watching = asyncio.get_running_loop().create_task(watch.run())
+        self._watching = asyncio.get_running_loop().create_task(self._watch.run())
         return handlers.ROUTES
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any]:
@@ -121,6 +122,8 @@ class UnixAuthenticator(PAMAuthenticator):
         """The last step of a sign-in that is granted."""
         model: dict[str, Any] = await super().run_post_auth_hook(handler, auth_model)
         audit.record("sign-in", who=model["name"], source=_source(handler), outcome="ok")
+        if self._watch is not None:
+            self._watch.has_come_in(model["name"])
         return model
 
     def check_blocked_users(self, username: str, authentication: Any = None) -> bool:

@@ -59,6 +59,10 @@ class Watch:
             except Exception:
                 self._log.exception("Could not look who may still be here; the next look comes")
 
+    def has_come_in(self, name: str) -> None:
+        """Whoever is put out after that is put out once more, and it is noted once more."""
+        self._revocation.is_over(name)
+
     async def _pause(self) -> None:
         """Until it is time, or until one of the machine's own files of accounts has changed."""
         end = time.monotonic() + self._interval

@@ -99,7 +99,8 @@ class Order:
     command: tuple[str, ...]
     messages: tuple[bytes, ...] = ()
     descriptors: tuple[str, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
+    # sudo 1.9.16 does not survive an empty one
+    environment: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/bin"})
     deadline: float = 15.0
 
 

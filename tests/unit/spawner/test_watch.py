@@ -35,12 +35,9 @@ class Done:
         pass
 
 
-def act(person: Person, standing: Standing, verdict: Verdict, *servers: int) -> list[Any]:
-    """`servers` are the uids of the person's servers that run."""
-    spawners = {str(uid): SimpleNamespace(uid=uid) for uid in servers}
-    users = {person.id: SimpleNamespace(spawners=spawners)} if servers else {}
+def watch_over(users: dict[int, Any]) -> Watch:
     app = SimpleNamespace(log=logging.getLogger("test-watch"), users=users)
-    watch = Watch(
+    return Watch(
         app,
         Membership(USERS, ADMINS),
         Examination([], app.log),
@@ -48,6 +45,12 @@ def act(person: Person, standing: Standing, verdict: Verdict, *servers: int) -> 
         admins_group=ADMINS,
         interval=3.0,
     )
+
+
+def act(person: Person, standing: Standing, verdict: Verdict, *servers: int) -> list[Any]:
+    """`servers` are the uids of the person's servers that run."""
+    spawners = {str(uid): SimpleNamespace(uid=uid) for uid in servers}
+    watch = watch_over({person.id: SimpleNamespace(spawners=spawners)} if servers else {})
     done = Done()
     watch._revocation = cast(Any, done)
     watch._act(person, standing, verdict)
@@ -117,6 +120,14 @@ def test_sessions_and_servers_are_one_accounts(
 def test_administrators_follow_their_group(is_admin: bool, answer: Answer, done: list[Any]) -> None:
     standing = Standing(1001, YES, {USERS: YES, ADMINS: answer})
     assert act(ALICE._replace(is_admin=is_admin), standing, "open") == done
+
+
+async def test_who_signs_in_and_is_put_out_once_more_is_noted_once_more() -> None:
+    """Also when the watch has not looked in between."""
+    watch = watch_over({})
+    watch._revocation._told.add("alice")
+    watch.has_come_in("alice")
+    assert watch._revocation.told == frozenset()
 
 
 def test_a_file_that_is_replaced_is_seen(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
