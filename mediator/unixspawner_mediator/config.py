@@ -28,7 +28,7 @@ class Config(NamedTuple):
     path: str = "/usr/local/bin:/usr/bin:/bin"
     environment: list[str] = []  # noqa: RUF012  read-only: a tuple's default, never changed
     min_uid: int = 1000
-    umask: str = "0022"
+    umask: str = ""  # the session's own
     pam_service: str = "unixspawner"
 
 
@@ -108,7 +108,7 @@ def _check_values(config: Config) -> None:
         raise ConfigError("min_uid must be at least 1: root is never served")
     if not config.command or not config.command[0].startswith("/"):
         raise ConfigError("command must begin with the absolute path of a program")
-    if not (len(config.umask) == 4 and set(config.umask) <= set("01234567")):
+    if config.umask and not (len(config.umask) == 4 and set(config.umask) <= set("01234567")):
         raise ConfigError("umask must be four octal digits, such as 0022")
     for name in config.environment:
         if not VARIABLE.fullmatch(name):

@@ -81,9 +81,10 @@ def _become_server(
     config: Config, account: Account, request: StartRequest, listener: int, channel: StartChannel
 ) -> NoReturn:
     granted, ignored = policy.choose_environment(config, request.environment)
-    session = dict(os.environ)
+    session = system.session_bus() | os.environ
     environment = policy.server_environment(config, account, session, request.server_id) | granted
-    os.umask(int(config.umask, 8))
+    if config.umask:
+        os.umask(int(config.umask, 8))
     log, code, message = home.prepare(account, request.server_name)
     if code:
         environment["UNIXSPAWNER_TROUBLE"] = message

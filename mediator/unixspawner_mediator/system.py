@@ -192,6 +192,15 @@ def runtime_directories() -> list[str]:
     return [*told, *(path for path in spare if os.path.isdir(os.path.dirname(path)))]
 
 
+def session_bus() -> dict[str, str]:
+    """The variable that pam_systemd sets over ssh.
+
+    Under sudo it looks with the eyes of the hub's account, which cannot see the person's bus.
+    """
+    bus = os.environ.get("XDG_RUNTIME_DIR", "") + "/bus"
+    return {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}"} if os.path.exists(bus) else {}
+
+
 def try_first(work: Callable[[], bytes], patience: float) -> bytes:
     """What `work` returns in a process of its own, or b"" when it does not within `patience`.
 

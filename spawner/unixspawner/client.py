@@ -168,17 +168,24 @@ def _sudo(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], socket.
 def _popen(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            command,
+            _with_usual_limit(command),
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
             cwd="/",
+            umask=0o022,  # as where sshd starts: PAM goes on from there
         )
     except (FileNotFoundError, PermissionError) as error:
         raise AskError(*sudo_words.MISSING, f"{command[0]}: {error.strerror}") from None
     except OSError as error:
         raise AskError("exhausted", _EXHAUSTED_SENTENCE, f"{command[0]}: {error}") from None
+
+
+def _with_usual_limit(command: list[str]) -> list[str]:
+    """As config/libexec/hub found it: a session would inherit the soft limit raised for the hub."""
+    files = os.environ.get("UNIXSPAWNER_OPEN_FILES")
+    return ["/usr/bin/prlimit", f"--nofile={files}:", "--", *command] if files else command
 
 
 def _bounded_file() -> int:

@@ -19,6 +19,7 @@ MISSING = (
     "ask your administrator to run `unixspawner doctor`.",
 )
 _MEANINGS = (
+    (r"prlimit: failed to execute", MISSING),
     (
         r"pam_open_session|session initialization|pam_setcred",
         (

@@ -6,10 +6,12 @@ import threading
 
 import pytest
 from tests.system.accounts import Accounts, processes
+from tests.system.ailments import appended
 from tests.system.browserless import Browserless, login_error, text_of
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.people import server_of, servers_of
+from tests.system.service import MEDIATOR_TOML
 from tests.system.sessions import held_sessions
 
 
@@ -63,9 +65,17 @@ def test_the_server_really_is_that_account(
     assert server.groups == groups
     assert server.capabilities == "0" * 16
     assert server.cwd == accounts.alice.home
-    assert server.umask == "0022"
+    assert server.umask == host.run("su", "alice", "-c", "umask").out.strip()
     assert server.environment["HOME"] == accounts.alice.home
     assert server.environment["USER"] == server.environment["LOGNAME"] == "alice"
+
+
+def test_an_administrator_may_choose_the_umask(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    with appended(MEDIATOR_TOML, 'umask = "0037"')(host):
+        browser().sign_in(accounts.alice)
+        assert server_of(host, "alice").umask == "0037"
 
 
 def test_what_the_server_writes_belongs_to_the_person(

@@ -18,7 +18,7 @@ GOOD: dict[str, Any] = {
 
 def test_what_is_not_set_has_its_default() -> None:
     settings = config.parse(GOOD)
-    assert (settings.min_uid, settings.umask, settings.environment) == (1000, "0022", [])
+    assert (settings.min_uid, settings.umask, settings.environment) == (1000, "", [])
 
 
 @pytest.mark.parametrize(

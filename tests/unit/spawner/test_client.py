@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pathlib
+import resource
 import socket
 import subprocess
 import sys
@@ -113,6 +114,30 @@ async def test_a_missing_sudo_is_a_sentence_too(listener: socket.socket) -> None
     with pytest.raises(AskError) as caught:
         await client.request_start(["/nonexistent/sudo"], START, listener)
     assert caught.value.code == "sudo-missing"
+
+
+@pytest.mark.parametrize("sudo", ["/bin/sh", "/nonexistent/sudo"])
+async def test_sudo_gets_the_usual_limit_and_umask_and_not_the_hubs(
+    monkeypatch: pytest.MonkeyPatch, sudo: str
+) -> None:
+    monkeypatch.setenv("UNIXSPAWNER_OPEN_FILES", "321")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    before = os.umask(0o077)
+    try:
+        with pytest.raises(AskError) as caught:
+            await client.request_stop(
+                [sudo, "-c", "ulimit -Sn >&2; ulimit -Hn >&2; umask >&2"], STOP
+            )
+    finally:
+        os.umask(before)
+    expected = {
+        "/bin/sh": ("sudo-refused", f"sudo: 321 / {hard} / 0022"),
+        "/nonexistent/sudo": (
+            "sudo-missing",
+            "sudo: prlimit: failed to execute /nonexistent/sudo: No such file or directory",
+        ),
+    }
+    assert (caught.value.code, caught.value.detail) == expected[sudo]
 
 
 async def test_a_start_that_was_given_up_does_not_happen_later(
