@@ -2,21 +2,26 @@
 
 `[default]` is for everybody, `[group.NAME]` for the members of a Unix group, `[user.NAME]` for one
 person. The most particular section that has a key counts: the person's own, else the most generous
-of the person's groups, else the default; why, is in docs/adr/0021.
+of the person's groups, else the default; why, is in docs/adr/0021. `[profile.NAME]` is a size that
+people may choose for one server, inside of what holds for all that they run (docs/adr/0027).
 """
 
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .config import LIMITS, ConfigError, load
 
 UNLIMITED = "infinity"
+PROFILE_VARIABLE = "UNIXSPAWNER_PROFILE"  # of the sudo that opens a session
 LEAST_MEMORY = 64 * 2**20  # octets; with less not even a shell comes up
 LEAST_TASKS, MOST_TASKS = 32, 2**22
 _SIZE = re.compile(r"([1-9][0-9]{0,5})([MGT])", re.ASCII)
+_PROFILE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _UNITS = {"M": 2**20, "G": 2**30, "T": 2**40}
+
+Read = TypeVar("Read")
 
 
 class Limits(NamedTuple):
@@ -28,15 +33,30 @@ class Limits(NamedTuple):
     io_weight: float | None = None
 
 
+class Profile(NamedTuple):
+    """A size to choose for one server. `title` and `description` are for people."""
+
+    title: str
+    description: str
+    limits: Limits
+
+
 class LimitsFile(NamedTuple):
+    """`profiles` are in the order of the file."""
+
     default: Limits
     groups: dict[str, Limits]
     users: dict[str, Limits]
+    profiles: dict[str, Profile]
+
+    @property
+    def sections(self) -> list[Limits]:
+        profiles = (each.limits for each in self.profiles.values())
+        return [self.default, *self.groups.values(), *self.users.values(), *profiles]
 
     @property
     def is_empty(self) -> bool:
-        sections = (self.default, *self.groups.values(), *self.users.values())
-        return all(section == NOTHING for section in sections)
+        return all(section == NOTHING for section in self.sections)
 
 
 NOTHING = Limits()
@@ -58,20 +78,34 @@ def read(path: str = LIMITS) -> LimitsFile:
 
 def parse(table: dict[str, Any]) -> LimitsFile:
     """Check names and values of everything; what is unknown is an error, not silence."""
-    unknown = sorted(table.keys() - {"default", "group", "user"})
+    unknown = sorted(table.keys() - {"default", "group", "user", "profile"})
     if unknown:
         raise ConfigError(f"limits.toml has unknown sections: {unknown}")
     return LimitsFile(
         _section("default", table.get("default", {})),
-        _sections("group", table.get("group", {})),
-        _sections("user", table.get("user", {})),
+        _sections("group", table.get("group", {}), _section),
+        _sections("user", table.get("user", {}), _section),
+        _sections("profile", table.get("profile", {}), _profile),
     )
 
 
-def _sections(kind: str, value: object) -> dict[str, Limits]:
+def _sections(kind: str, value: object, read: Callable[[str, object], Read]) -> dict[str, Read]:
     if not isinstance(value, dict):
         raise ConfigError(f"limits.toml: {kind} must be sections such as [{kind}.NAME]")
-    return {name: _section(f"{kind}.{name}", each) for name, each in value.items()}
+    return {name: read(f"{kind}.{name}", each) for name, each in value.items()}
+
+
+def _profile(section: str, value: object) -> Profile:
+    table = dict(value) if isinstance(value, dict) else {}
+    title, description = table.pop("title", ""), table.pop("description", "")
+    if not _PROFILE.fullmatch(section.removeprefix("profile.")):
+        raise ConfigError(f"limits.toml: [{section}] must be named in a-z, 0-9 and -")
+    if not (isinstance(title, str) and title and isinstance(description, str)):
+        raise ConfigError(f"limits.toml: [{section}] needs a title, and texts are in quotes")
+    limits = _section(section, table)
+    if limits.io_weight is not None:
+        raise ConfigError(f"limits.toml: [{section}] cannot have io_weight, which is a person's")
+    return Profile(title, description, limits)
 
 
 def _section(title: str, value: object) -> Limits:
@@ -127,6 +161,19 @@ def _choose(own: float | None, default: float | None, *of_groups: float | None) 
         return own
     granted = [value for value in of_groups if value is not None]
     return max(granted) if granted else default
+
+
+def profiles_within(file: LimitsFile, bounds: Limits) -> dict[str, Profile]:
+    """Those that give nobody less than they say, to somebody with these bounds."""
+    return {
+        name: profile
+        for name, profile in file.profiles.items()
+        if all(map(_is_within, profile.limits, bounds))
+    }
+
+
+def _is_within(wanted: float | None, bound: float | None) -> bool:
+    return wanted is None or wanted == math.inf or bound is None or wanted <= bound
 
 
 def properties(limits: Limits) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """`session-limits`: run by pam_exec as root when a session begins; puts the person's limits on.
 
-Its only input is the account's name, in PAM_USER; everything else is looked up. It never fails a
-login: what cannot be set is said in the system's log and by `unixspawner doctor`, and the session
-goes on with the limits of before (docs/adr/0022).
+Its input is the account's name, in PAM_USER, and at most the name of a profile; everything else is
+looked up. It never fails a login: what cannot be set is said in the system's log and by
+`unixspawner doctor`, and the session goes on with the limits of before (docs/adr/0022, 0027).
 """
 
 import os
@@ -11,7 +11,7 @@ import syslog
 
 from . import config, limits, slices, system
 from .config import ConfigError
-from .limits import Limits
+from .limits import Limits, LimitsFile
 from .policy import Account
 from .slices import SliceError
 
@@ -37,15 +37,37 @@ def _limit(name: str) -> None:
     if account is None or account.uid < config.read().min_uid:
         return  # root and the services have no limits of ours
     file = limits.read()
-    if (
-        slices.systemd_runs() and not file.is_empty
-    ):  # else the machine's own settings are nobody's business
-        _set(account, limits.limits_for(file, account.name, account.groups))
+    if not slices.systemd_runs() or file.is_empty:
+        return  # the machine's own settings are nobody's business
+    _set(account, limits.limits_for(file, account.name, account.groups))
+    profile = slices.asked_profile()
+    if profile:
+        _narrow(account, profile, file)
 
 
 def _set(account: Account, wanted: Limits) -> None:
     properties = limits.properties(wanted)
     slices.set_limits(account.uid, properties)
+    _log(account, properties)
+
+
+def _narrow(account: Account, profile: str, file: LimitsFile) -> None:
+    """The session that begins, inside of what holds for all of them; in a process of its own.
+
+    Modules after us make the session, and may put variables of the person's into PAM's environment
+    that no program of root's should be started with. So we wait beside them.
+    """
+    if profile not in file.profiles:
+        raise ConfigError(f"limits.toml has no profile {profile[:40]!r}")
+    properties = limits.properties(file.profiles[profile].limits)
+    sudo = os.getppid()
+    if os.fork() == 0:
+        os.setsid()
+        slices.narrow_session(sudo, account.uid, properties)
+        _log(account, {"profile": profile} | properties)
+
+
+def _log(account: Account, properties: dict[str, str]) -> None:
     words = " ".join(f"{key}={value}" for key, value in sorted(properties.items()))
     system.log(syslog.LOG_INFO, f"user={account.name} {words or 'nothing'}")
 

@@ -7,6 +7,7 @@ Where systemd gives nobody such a group there is nothing to be known.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class MemoryEnds:
         name = f"user-{os.getuid()}.slice"
         levels = group_levels(proc, groups)
         self._group = next((level for level in levels if level.name == name), None)
+        self._session = next((level for level in levels if level.suffix == ".scope"), None)
         self._before = self._so_far()
 
     @property
@@ -29,22 +31,29 @@ class MemoryEnds:
     @property
     def reason(self) -> str:
         """How a sentence goes on that begins with "was ended because"."""
-        limit = self._read("memory.max").strip()
-        if limit.isdecimal():
-            return f"the {size(int(limit))} of memory that you may use were used up"
-        return "this machine had no memory left"
+        bound, chosen = self._limit(self._group), self._limit(self._session)
+        if min(bound, chosen) == math.inf:
+            return "this machine had no memory left"
+        if chosen < bound:
+            return f"the {size(chosen)} of memory that were chosen for this server were used up"
+        return f"the {size(bound)} of memory that you may use were used up"
+
+    def _limit(self, group: Path | None) -> float:
+        text = _read(group, "memory.max").strip()
+        return int(text) if text.isdecimal() else math.inf
 
     def _so_far(self) -> int:
-        for line in self._read("memory.events").splitlines():
+        for line in _read(self._group, "memory.events").splitlines():
             name, _, number = line.partition(" ")
             if name == "oom_kill" and number.isdecimal():
                 return int(number)
         return 0
 
-    def _read(self, name: str) -> str:
-        if self._group is None:
-            return ""
-        try:
-            return (self._group / name).read_text("ascii", "replace")[:4096]
-        except OSError:
-            return ""
+
+def _read(group: Path | None, name: str) -> str:
+    if group is None:
+        return ""
+    try:
+        return (group / name).read_text("ascii", "replace")[:4096]
+    except OSError:
+        return ""

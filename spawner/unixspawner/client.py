@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from unixspawner_mediator import protocol
+from unixspawner_mediator.limits import PROFILE_VARIABLE
 from unixspawner_mediator.protocol import (
     Authenticated,
     AuthenticateRequest,
@@ -48,16 +49,19 @@ class Launch(NamedTuple):
 
 
 async def request_start(
-    sudo_command: list[str], request: StartRequest, listener: socket.socket
+    sudo_command: list[str], request: StartRequest, listener: socket.socket, profile: str = ""
 ) -> Launch:
     """Start a server on `listener` and wait until its program runs.
+
+    `profile` is read where PAM opens the session, before there is a mediator to read a request.
 
     Cancelling gives up: a mediator that comes later finds its status pipe closed and ends.
 
     Raises:
         AskError: refused by sudo or the mediator, or failed.
     """
-    with _status_pipe() as (status, writer), _sudo(sudo_command) as (process, channel, output):
+    sudo = _sudo(sudo_command, profile)
+    with _status_pipe() as (status, writer), sudo as (process, channel, output):
         with channel, writer:
             _send(channel, request, [listener.fileno(), writer.fileno()])
         return Launch(await _started(status, output), process)
@@ -148,13 +152,15 @@ def _status_pipe() -> Iterator[tuple[int, BinaryIO]]:
 
 
 @contextlib.contextmanager
-def _sudo(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, int]]:
+def _sudo(
+    command: list[str], profile: str = ""
+) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket, int]]:
     """Run sudo with one end of a channel as its input and a bounded file as its error output."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     output = _bounded_file()
     try:
         with theirs:
-            process = _popen(command, theirs.fileno(), output)
+            process = _popen(command, theirs.fileno(), output, profile)
         try:
             yield process, ours, output
         except BaseException:
@@ -165,14 +171,17 @@ def _sudo(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], socket.
         os.close(output)
 
 
-def _popen(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[bytes]:
+def _popen(
+    command: list[str], stdin: int, stderr: int, profile: str = ""
+) -> subprocess.Popen[bytes]:
+    chosen = {PROFILE_VARIABLE: profile} if profile else {}
     try:
         return subprocess.Popen(
             _with_usual_limit(command),
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"} | chosen,
             cwd="/",
             umask=0o022,  # as where sshd starts: PAM goes on from there
         )

@@ -13,6 +13,7 @@ DECISIONS = {
     "system-account",
     "wrong-account",
     "wrong-password",
+    "no-such-profile",
     "too-many-processes",
 }
 """What somebody has decided: 403. Everything else is broken: 500."""

@@ -37,6 +37,7 @@ CODES = frozenset(
         "no-answer",
         "no-shell",
         "no-socket",
+        "no-such-profile",
         "not-a-member",
         "not-ours",
         "not-permitted",

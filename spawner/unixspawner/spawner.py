@@ -15,7 +15,18 @@ from traitlets import TraitError, Unicode, default, validate
 
 from unixspawner_mediator.protocol import Starting, StartRequest, Stopped, unknown_process
 
-from . import client, draining, ending, failures, metrics, readiness, records, sockets, tokens
+from . import (
+    client,
+    draining,
+    ending,
+    failures,
+    metrics,
+    profiles,
+    readiness,
+    records,
+    sockets,
+    tokens,
+)
 from .admission import require_admission
 from .custody import Custody
 from .errors import AskError
@@ -71,6 +82,10 @@ class UnixSpawner(SudoSpawner):
     @default("start_timeout")
     def _default_start_timeout(self) -> int:
         return 60 + CLEANING
+
+    @default("options_form")
+    def _default_options_form(self) -> Any:
+        return profiles.form_for
 
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
@@ -260,6 +275,7 @@ class UnixSpawner(SudoSpawner):
         self._warn_about_ignored_settings()
         draining.require_off()
         uid = await self._require_member()
+        profile = await profiles.chosen_for(self)
         path, server_id = sockets.fresh_path(self.sockets_directory), secrets.token_hex(16)
         nobody = unknown_process(boot_id())
         token_hash = tokens.hash_of(self.user.db, self.api_token)
@@ -271,7 +287,7 @@ class UnixSpawner(SudoSpawner):
             raise failures.no_socket(error) from None
         self.server.connect_url = sockets.url(path)
         with listener:
-            process = await self._launch(record, listener)
+            process = await self._launch(record, listener, profile)
         await self._wait_for_answer(path, process)
         return sockets.url(path)
 
@@ -282,7 +298,7 @@ class UnixSpawner(SudoSpawner):
         require_admission(self.account, self.users_group, standing)
         return standing.uid
 
-    async def _launch(self, record: Record, listener: Any) -> ServerProcess:
+    async def _launch(self, record: Record, listener: Any, profile: str) -> ServerProcess:
         self._progress.add(10, f"Opening a session for {self.account}")
         environment = {name: str(value) for name, value in self.get_env().items()}
         request = StartRequest(self.account, self.name, record.server_id, environment)
@@ -290,7 +306,7 @@ class UnixSpawner(SudoSpawner):
         asked = time.perf_counter()
         try:
             with metrics.stage("session"):
-                launch = await client.request_start(command, request, listener)
+                launch = await client.request_start(command, request, listener, profile)
         except AskError as error:
             if error.code not in failures.UNCERTAIN:
                 self._revoke_token()

@@ -29,8 +29,10 @@ _FOREIGN = """
 return performance.getEntriesByType("resource").map((entry) => new URL(entry.name))
   .filter((url) => url.origin !== location.origin).map(String);
 """
+# Of radio buttons of one name Tab finds the chosen one, and arrow keys lead to the others.
 _CONTROLS = """
-const all = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+const fields = "input:not([type=hidden]):not([type=radio]:not(:checked)), select, textarea";
+const all = `a[href], button, ${fields}, summary, [tabindex="0"]`;
 window.controls = [...document.querySelectorAll(all)].filter((control) =>
   !control.disabled && control.checkVisibility({ visibilityProperty: true }));
 document.activeElement.blur();

@@ -14,6 +14,7 @@ from tests.system.accounts import Account, Accounts, changed
 from tests.system.browserless import Browserless
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
+from tests.system.limits import limits_file
 from tests.system.servers import FAMILY, server_program
 from tests.system.service import CLONE
 from tests.system.sessions import held_sessions
@@ -166,6 +167,32 @@ def test_pages_that_only_some_services_have(
         chromium.wait_for_text("How shall your server start?", "h1")
         expect_fit(chromium, "questions")
         chromium.type_into("#beam", "7")
+        chromium.click("#spawn_form [type=submit]")
+        wait_for_address(chromium, "/user/alice/")
+
+
+_PROFILES = """
+[profile.small]
+title = "Small"
+description = "Notebooks and figures"
+memory = "4G"
+cpu = 1
+[profile.large]
+title = "Large"
+description = "Fits and simulations; please stop it when you are done"
+memory = "32G"
+cpu = 8
+[profile.all]
+title = "Full"
+"""
+
+
+def test_a_size_is_chosen_before_a_start(host: Host, accounts: Accounts, chromium: Browser) -> None:
+    with limits_file(host, accounts, _PROFILES):
+        open_signed_in(chromium, host, accounts.alice, "hub/spawn")
+        chromium.wait_for_text("How shall your server start?", "h1")
+        expect_fit(chromium, "sizes")
+        chromium.click(".profiles [value=large]")
         chromium.click("#spawn_form [type=submit]")
         wait_for_address(chromium, "/user/alice/")
 

@@ -23,8 +23,11 @@ ALLOWED: dict[str, tuple[str, set[str], set[str]]] = {
             "traitlets",
         },
         # the words that both sides exchange, the sentences that both say, and how to ask the
-        # machine's name service: docs/adr/0015 and 0016
+        # machine's name service: docs/adr/0015 and 0016; and limits.toml, whose profiles the hub
+        # offers: docs/adr/0027
         {
+            "unixspawner_mediator.config",
+            "unixspawner_mediator.limits",
             "unixspawner_mediator.protocol",
             "unixspawner_mediator.sentences",
             "unixspawner_mediator.name_service",

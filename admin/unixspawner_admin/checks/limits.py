@@ -66,8 +66,7 @@ def _enforced(file: LimitsFile) -> Finding:
 
 def said(file: LimitsFile) -> list[str]:
     """The keys that any section has."""
-    sections = (file.default, *file.groups.values(), *file.users.values())
-    return [key for key in Limits._fields if any(getattr(each, key) for each in sections)]
+    return [key for key in Limits._fields if any(getattr(each, key) for each in file.sections)]
 
 
 def _slices() -> Finding:

@@ -11,7 +11,7 @@ import pytest
 
 from unixspawner_mediator import limits
 from unixspawner_mediator.config import ConfigError
-from unixspawner_mediator.limits import Limits
+from unixspawner_mediator.limits import Limits, Profile
 
 GIB = 2**30
 FILE: dict[str, Any] = {
@@ -150,3 +150,60 @@ def test_what_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ConfigError, match="is not valid TOML"):
         limits.read(str(path))
+
+
+# Profiles
+
+SIZES: dict[str, Any] = {
+    "small": {"title": "Small", "description": "Notebooks", "memory": "2G", "cpu": 1},
+    "large": {"title": "Large", "memory": "16G", "cpu": 8, "tasks": 4000},
+    "all": {"title": "All", "memory": "infinity"},
+}
+
+
+def test_profiles_keep_the_order_of_the_file() -> None:
+    file = limits.parse({"profile": SIZES})
+    assert list(file.profiles) == ["small", "large", "all"]
+    assert file.profiles["small"] == Profile("Small", "Notebooks", Limits(2 * GIB, 1.0))
+    assert not file.is_empty
+    assert limits.limits_for(file, "alice", ["small"]) == Limits()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "names"),
+    [
+        (Limits(), ["small", "large", "all"]),
+        (Limits(math.inf, math.inf, math.inf), ["small", "large", "all"]),
+        (Limits(memory=4 * GIB), ["small", "all"]),
+        (Limits(memory=16 * GIB, cpu=7.5), ["small", "all"]),
+        (Limits(tasks=3999), ["small", "all"]),
+        (Limits(memory=16 * GIB, cpu=8, tasks=4000, io_weight=1), ["small", "large", "all"]),
+        (Limits(memory=GIB), ["all"]),
+    ],
+)
+def test_what_is_larger_than_a_person_may_use_is_not_offered(
+    bounds: Limits, names: list[str]
+) -> None:
+    assert list(limits.profiles_within(limits.parse({"profile": SIZES}), bounds)) == names
+
+
+@pytest.mark.parametrize(
+    ("profiles", "reason"),
+    [
+        (3, "profile must be sections such as [profile.NAME]"),
+        ({"small": 3}, "[profile.small] needs a title"),
+        ({"small": {}}, "[profile.small] needs a title, and texts are in quotes"),
+        ({"small": {"title": 3}}, "[profile.small] needs a title, and texts are in quotes"),
+        ({"small": {"title": "S", "description": 3}}, "[profile.small] needs a title"),
+        ({"small": {"title": "S", "memory": 3}}, "[profile.small] memory must be a text"),
+        ({"small": {"title": "S", "disk": 3}}, "[profile.small] has unknown keys: ['disk']"),
+        ({"small": {"title": "S", "io_weight": 3}}, "[profile.small] cannot have io_weight"),
+        ({"Small": {"title": "S"}}, "[profile.Small] must be named in a-z, 0-9 and -"),
+        ({"a=b": {"title": "S"}}, "[profile.a=b] must be named in a-z, 0-9 and -"),
+        ({"x" * 33: {"title": "S"}}, "must be named in a-z, 0-9 and -"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named(profiles: Any, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        limits.parse({"profile": profiles})
+    assert reason in str(caught.value)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from unixspawner_mediator import config, limits, session_limits, slices, system
 from unixspawner_mediator.config import Config, ConfigError
 from unixspawner_mediator.policy import Account
+from unixspawner_mediator.slices import SliceError
 
 ALICE = Account("alice", 1001, 1001, "/home/alice", "/bin/bash", frozenset({"alice", "students"}))
 WWW = Account("www-data", 33, 33, "/var/www", "/usr/sbin/nologin", frozenset({"www-data"}))
@@ -63,6 +66,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     yield each
 
 
+real = open
+Asking = Callable[[bytes, str], None]
 WORDS = "--no-ask-password --quiet"
 
 
@@ -191,3 +196,108 @@ def test_systemctl_and_the_program_have_absolute_names() -> None:
     assert slices.SYSTEMCTL == "/usr/bin/systemctl"
     if os.path.exists(slices.SYSTEMCTL):
         assert stat.S_ISREG(os.stat(slices.SYSTEMCTL).st_mode)
+
+
+# The one session, by what the hub asks for
+
+
+@pytest.fixture
+def ask(machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asking:
+    """Sets what the sudo that runs us was given, and where the session is."""
+    machine.file = {"profile": {"small": {"title": "Small", "memory": "512M", "cpu": 1}}}
+    monkeypatch.setattr(os, "fork", lambda: 0)
+    monkeypatch.setattr(os, "setsid", lambda: None)
+    monkeypatch.setattr(slices, "PATIENCE", 0.05)
+    paths: dict[str, str] = {}
+
+    def fake(name: str, *words: Any, **more: Any) -> Any:
+        return real(paths.get(name, name), *words, **more)
+
+    monkeypatch.setattr("builtins.open", fake)
+
+    def make(variables: bytes, groups: str) -> None:
+        sudo = f"/proc/{os.getppid()}"
+        fakes = {f"{sudo}/environ": variables, f"{sudo}/cgroup": groups.encode()}
+        for number, (name, content) in enumerate(fakes.items()):
+            (tmp_path / f"fake{number}").write_bytes(content)
+            paths[name] = str(tmp_path / f"fake{number}")
+
+    return make
+
+
+SCOPE = "0::/user.slice/user-1001.slice/session-c12.scope\n"
+ASKED = b"PATH=/bin\0UNIXSPAWNER_PROFILE=small\0LC_ALL=C.UTF-8\0"
+
+
+@pytest.mark.parametrize("groups", [SCOPE, f"4:memory:/x\n1:name=systemd{SCOPE[2:]}"])
+def test_a_chosen_profile_holds_for_the_session(machine: Machine, ask: Asking, groups: str) -> None:
+    ask(ASKED, groups)
+    machine.run()
+    assert machine.calls == [
+        f"{WORDS} set-property --runtime -- session-c12.scope CPUQuota=100% MemoryMax=536870912"
+    ]
+    assert machine.logged == [
+        "user=alice nothing",
+        "user=alice CPUQuota=100% MemoryMax=536870912 profile=small",
+    ]
+
+
+@pytest.mark.parametrize("variables", [b"", b"PATH=/bin\0", b"X_UNIXSPAWNER_PROFILE=small\0"])
+def test_without_a_choice_only_the_person_has_limits(
+    machine: Machine, ask: Asking, variables: bytes
+) -> None:
+    ask(variables, SCOPE)
+    machine.run()
+    assert (machine.calls, machine.logged) == ([], ["user=alice nothing"])
+
+
+@pytest.mark.parametrize(
+    ("value", "groups", "said"),
+    [
+        (b"huge", SCOPE, "limits.toml has no profile 'huge'"),
+        (b"a\nb=\xff", SCOPE, r"limits.toml has no profile 'a\nb="),
+        (b"small", "0::/system.slice/unixspawner.service\n", "has made no session"),
+        (
+            b"small",
+            "0::/user.slice/user-1002.slice/session-1.scope\n",
+            "has made no session",
+        ),
+        (b"small", f"{SCOPE.strip()}/x\n", "has made no session"),
+        (
+            b"small",
+            "0::/user.slice/user-1001.slice/session-1;x.scope\n",
+            "has made no session",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_and_keeps_nobody_out(
+    machine: Machine, ask: Asking, value: bytes, groups: str, said: str
+) -> None:
+    ask(b"UNIXSPAWNER_PROFILE=" + value + b"\0", groups)
+    machine.run()
+    assert machine.calls == []
+    assert said in machine.logged[1]
+    assert "\n" not in machine.logged[1]
+
+
+def test_the_process_that_waits_is_not_the_one_that_pam_waits_for(
+    machine: Machine, ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(ASKED, SCOPE)
+    monkeypatch.setattr(os, "fork", lambda: 4711)
+    machine.run()
+    assert (machine.calls, machine.logged) == ([], ["user=alice nothing"])
+
+
+def test_it_waits_for_the_session_and_no_longer_than_its_leader_lives(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter(["", "", "session-3.scope"])
+    monkeypatch.setattr(slices, "_scope", lambda _pid, _uid: next(looks))
+    with subprocess.Popen(["sleep", "100"]) as leader:
+        slices.narrow_session(leader.pid, 1001, {"MemoryMax": "1"})
+        assert machine.calls == [f"{WORDS} set-property --runtime -- session-3.scope MemoryMax=1"]
+        monkeypatch.setattr(slices, "_scope", lambda _pid, _uid: "")
+        leader.kill()
+        with pytest.raises(SliceError):
+            slices.narrow_session(leader.pid, 1001, {"MemoryMax": "1"})

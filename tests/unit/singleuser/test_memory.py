@@ -45,6 +45,18 @@ def test_only_what_ended_since_then_counts(kernel: Kernel) -> None:
     assert ends.reason == "the 2 GiB of memory that you may use were used up"
 
 
+@pytest.mark.parametrize("person", ["max", "2147483648"])
+def test_the_size_that_was_chosen_is_told_apart(
+    kernel: Kernel, tmp_path: Path, person: str
+) -> None:
+    ends = kernel(memory_events=events(0), memory_max=f"{person}\n")
+    session = tmp_path / f"cgroup/user.slice/{SLICE}/session-1.scope/memory.max"
+    session.write_text(f"{2**29}\n")
+    assert ends.reason == "the 512 MiB of memory that were chosen for this server were used up"
+    session.write_text("max\n")
+    assert "chosen" not in ends.reason
+
+
 def test_without_a_limit_it_was_the_machine(kernel: Kernel) -> None:
     ends = kernel(memory_events=events(0), memory_max="max\n")
     assert ends.reason == "this machine had no memory left"

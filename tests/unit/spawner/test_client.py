@@ -95,8 +95,8 @@ async def test_a_sudo_that_has_ended_before_it_is_asked_is_heard(
     """As sudo-rs does when it denies: it is quicker than the hub sends."""
     popen = client._popen
 
-    def ended(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[bytes]:
-        process = popen(command, stdin, stderr)
+    def ended(command: list[str], stdin: int, stderr: int, profile: str) -> subprocess.Popen[bytes]:
+        process = popen(command, stdin, stderr, profile)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         return process
 
@@ -140,14 +140,27 @@ async def test_sudo_gets_the_usual_limit_and_umask_and_not_the_hubs(
     assert (caught.value.code, caught.value.detail) == expected[sudo]
 
 
+async def test_sudo_is_told_the_profile_and_nothing_else_of_the_hubs(
+    listener: socket.socket,
+) -> None:
+    with pytest.raises(AskError) as caught:
+        await client.request_start(["/bin/sh", "-c", "env -u PWD >&2"], START, listener, "large")
+    said = caught.value.detail.removeprefix("sudo: ").split(" / ")
+    names = {word.partition("=")[0] for word in said}
+    assert "UNIXSPAWNER_PROFILE=large" in said
+    assert names - {"_", "SHLVL"} == {"PATH", "LC_ALL", "UNIXSPAWNER_PROFILE"}
+
+
 async def test_a_start_that_was_given_up_does_not_happen_later(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[subprocess.Popen[bytes]] = []
     popen = client._popen
 
-    def record(command: list[str], stdin: int, stderr: int) -> subprocess.Popen[bytes]:
-        made.append(popen(command, stdin, stderr))
+    def record(
+        command: list[str], stdin: int, stderr: int, profile: str
+    ) -> subprocess.Popen[bytes]:
+        made.append(popen(command, stdin, stderr, profile))
         return made[-1]
 
     monkeypatch.setattr(client, "_popen", record)
