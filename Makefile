@@ -1,6 +1,6 @@
 # One gate for every change: `make check`. PYTHON is an interpreter with tests/requirements.lock installed.
 PYTHON ?= python3
-SHELL_FILES := install tests/run tests/peers/run tests/soak/run .ci/run .ci/nightly benchmarks/spawn/run benchmarks/gateway/run \
+SHELL_FILES := install tests/run tests/container tests/kernel tests/machine tests/peers/run tests/soak/run .ci/run .ci/nightly benchmarks/spawn/run benchmarks/gateway/run \
 	config/completion/unixspawner.bash vagrant/provision.sh vagrant/accounts $(wildcard vagrant/box/*) $(wildcard config/init.d/* config/libexec/*) \
 	recipes/common.sh $(wildcard recipes/*/install recipes/*/*.sh)
 

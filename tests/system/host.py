@@ -49,6 +49,13 @@ class Host(Protocol):
     """The service's public address from here, base URL included, ending in a slash."""
     clone: str
     """The path of this clone there."""
+    reboots: bool
+    """Whether it can be restarted, and tests go on."""
+
+    def reboot(self) -> None:
+        """Restart the machine; returns when it can be reached again, which says nothing of the
+        service."""
+        ...
 
     def reach(self, address: str, port: int) -> tuple[str, int]:
         """Where to connect to from here to get to a TCP port of the host's own."""
@@ -79,9 +86,14 @@ class Host(Protocol):
 class LocalHost:
     """This machine. Needs root."""
 
+    reboots = False
+
     def __init__(self, clone: str) -> None:
         self.url = ""
         self.clone = clone
+
+    def reboot(self) -> None:
+        raise NotImplementedError("the tests run on it")
 
     def reach(self, address: str, port: int) -> tuple[str, int]:
         return address, port

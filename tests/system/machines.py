@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.system import vagrant
+from tests.system import kernel, vagrant
 from tests.system.host import Host, LocalHost
 from tests.system.service import CLONE
 
 THIS = "local"
 NONE = "none"
-CHOICES = ("auto", NONE, THIS, "vm", *vagrant.NAMES)
+CHOICES = ("auto", NONE, THIS, kernel.NAME, "vm", *vagrant.NAMES)
 CHOSEN = pytest.StashKey[str]()
 
 
 def choose(wanted: str) -> str:
     """The name of a virtual machine that runs, or this one, or none."""
-    if wanted in (NONE, THIS):
+    if wanted in (NONE, THIS, kernel.NAME):
         return wanted
     running = [name for name in vagrant.running() if wanted in ("auto", "vm", name)]
     if not running and wanted != "auto":
@@ -32,5 +32,6 @@ def opened(name: str) -> Iterator[Host]:
     if name == THIS:
         yield LocalHost(str(CLONE))
         return
-    with vagrant.connected(name) as machine:
+    other = kernel.connected() if name == kernel.NAME else vagrant.connected(name)
+    with other as machine:
         yield machine

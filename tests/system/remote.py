@@ -12,8 +12,9 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.system.host import DEADLINE, Result, become, finish
+from tests.system.host import DEADLINE, Result, become, finish, wait_for
 
+REBOOT_DEADLINE = 120.0
 _OPTIONS = {
     "BatchMode": "yes",
     "ConnectTimeout": "120",
@@ -31,6 +32,8 @@ class RemoteHost:
     ssh_config(5) in which `name` stands.
     """
 
+    reboots = True
+
     def __init__(self, name: str, configuration: Path, folder: Path, clone: str) -> None:
         options = {**_OPTIONS, "ControlPath": str(folder / "connection")}
         words = [word for pair in options.items() for word in ("-o", "=".join(pair))]
@@ -43,6 +46,18 @@ class RemoteHost:
     def close(self) -> None:
         command = (*self._ssh, "-O", "exit", self._name)
         subprocess.run(command, capture_output=True, check=False, timeout=DEADLINE)
+
+    def reboot(self) -> None:
+        before = self._boot()
+        self.run("systemctl", "reboot", check=False)
+        self.close()
+        wait_for("the machine", lambda: self._boot() not in ("", before), REBOOT_DEADLINE)
+        for target, port in self._forwards.items():
+            self._forward("-L", f"127.0.0.1:{port}:{target}")
+
+    def _boot(self) -> str:
+        """The number of the boot; empty while nothing answers."""
+        return self.run("cat", "/proc/sys/kernel/random/boot_id", check=False).out.strip()
 
     def reach(self, address: str, port: int) -> tuple[str, int]:
         """Through the connection, since what listens on loopback is reached by nobody else."""
