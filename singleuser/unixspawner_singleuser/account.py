@@ -6,13 +6,13 @@ directory service that is slow today.
 
 from __future__ import annotations
 
-import asyncio
 import grp
 import os
 import pwd
 from dataclasses import dataclass
 
 from .errors import ConfigurationError
+from .patience import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +60,5 @@ class OwnAccount:
 
     async def get(self) -> Account:
         if self._account is None:
-            self._account = await asyncio.to_thread(current_account)
+            self._account = await in_thread(current_account)
         return self._account

@@ -6,7 +6,6 @@ that is posted; the gate has seen its _xsrf token.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
@@ -20,7 +19,7 @@ from .frames import frame_of
 from .menu import Menu, Tile
 from .on_demand import OnDemand
 from .pages import html_headers, json_headers, json_message
-from .patience import in_time
+from .patience import in_thread, in_time
 from .replies import Reply, redirect, refusal, wants_page
 from .settings import Settings
 from .signing import Signer
@@ -145,7 +144,7 @@ class Control:
 
         kind = _ICON_TYPES.get(os.path.splitext(application.icon)[1])
         try:
-            data = await asyncio.to_thread(read) if kind else b""
+            data = await in_thread(read) if kind else b""
         except (OSError, InvalidApplicationError):
             data = b""
         if not data or kind is None or len(data) > MAX_ICON:
@@ -195,6 +194,8 @@ class Control:
             return await in_time(read, READ_TIMEOUT)
         except TimeoutError:
             return [SLOW]
+        except BlockingIOError as error:
+            return [f"The log cannot be read: {error.strerror}."]
 
     def _token(self, visit: Visit) -> str:
         """What a form must carry that a cookie authenticates."""

@@ -6,7 +6,6 @@ a page always tells how things are; nothing that hangs keeps it from coming.
 
 from __future__ import annotations
 
-import asyncio
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from .markup import Child, Html, element, join
 from .memory import MemoryEnds
 from .menu import Menu, Tile
 from .pages import document, fact_list
+from .patience import in_thread
 from .settings import Settings
 from .tiles import tile_list
 
@@ -72,7 +72,7 @@ class HomePage:
             now=datetime.now(UTC),
             tiles=await self._menu.tiles(),
             space=await self._space(account.home),
-            limits=await asyncio.to_thread(current_limits),
+            limits=await in_thread(current_limits),
             announced=announced_limits(settings),
             trouble=settings.trouble,
             memory_ends=self._memory.count,

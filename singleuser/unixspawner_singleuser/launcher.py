@@ -14,7 +14,7 @@ from .catalogue import Application
 from .errors import StartFailedError
 from .orphans import Orphans
 from .patience import in_time
-from .program import FILES_TIMEOUT, Program, Surroundings
+from .program import FILES_TIMEOUT, TOO_MANY_PROCESSES, Program, Surroundings
 from .runner import Runner
 from .runtime_directory import RuntimeDirectory
 from .settings import Settings
@@ -43,6 +43,8 @@ class Launcher:
         runtime = settings.environment.get("XDG_RUNTIME_DIR", "")
         try:
             directory = await in_time(lambda: RuntimeDirectory(runtime), FILES_TIMEOUT)
+        except BlockingIOError:
+            raise StartFailedError(TOO_MANY_PROCESSES) from None
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or "it takes too long"
             raise StartFailedError(f"No directory for sockets can be made: {reason}.") from None

@@ -16,6 +16,7 @@ from .errors import HubUnavailableError
 from .exchanges import REVALIDATE_EVERY, Exchanges
 from .hub import Hub
 from .marked import end_marked
+from .patience import in_thread
 from .sessions import Sessions
 from .settings import Settings
 
@@ -55,7 +56,7 @@ async def keep_looking(
         if await _is_unknown(hub, settings.api_token):
             log.warning("The hub does not know this server any more: it ends.")
             exchanges.close_all()
-            await asyncio.to_thread(end_marked, settings.server_id)
+            await in_thread(lambda: end_marked(settings.server_id))
             os.kill(os.getpid(), signal.SIGTERM)
         await exchanges.revalidate(sessions)
         await asyncio.sleep(PAUSE)

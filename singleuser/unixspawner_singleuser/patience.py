@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
+import os
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -21,7 +23,9 @@ _stuck: set[threading.Thread] = set()
 
 
 async def in_time(work: Callable[[], Result], seconds: float) -> Result:
-    """What `work` returns or raises. Raises TimeoutError, at once when others are still stuck."""
+    """What `work` returns or raises. Raises TimeoutError, at once when others are still stuck, and
+    BlockingIOError where the account may not have one more thread.
+    """
     _stuck.difference_update([thread for thread in _stuck if not thread.is_alive()])
     if len(_stuck) >= MAX_STUCK:
         raise TimeoutError
@@ -36,14 +40,21 @@ async def in_time(work: Callable[[], Result], seconds: float) -> Result:
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:
-    """The same for work that ends by itself, however long it takes."""
-    return await _begin(work)[1]
+    """The same for work that ends by itself, however long it takes, and that must be done."""
+    try:
+        outcome = _begin(work)[1]
+    except BlockingIOError:
+        return work()  # everybody waits for it, which is better than leaving it
+    return await outcome
 
 
 def _begin(work: Callable[[], Result]) -> tuple[threading.Thread, asyncio.Future[Result]]:
     outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     thread = threading.Thread(target=_run, args=(work, outcome), daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # which is what Python makes of it
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
     return thread, outcome
 
 

@@ -39,6 +39,9 @@ LAST_BREATH = 0.5  # seconds from the loss of its socket to its end
 # An interactive shell takes no notice of TERM, and has nothing to tidy up.
 SHELL_PATIENCE = 0.5
 MAX_REPORT = 16 * 1024
+TOO_MANY_PROCESSES = (
+    "You run as many processes as you may already: end some of them, or ask your administrator."
+)
 KILLED_BELOW_A_SHELL = 128 + signal.SIGKILL
 
 
@@ -98,6 +101,8 @@ class Program:
                 self.pid = await in_time(self._spawn, FILES_TIMEOUT)
                 leaders.add(self.pid)
             self._handle = os.pidfd_open(self.pid)
+        except BlockingIOError:
+            raise StartFailedError(TOO_MANY_PROCESSES) from None
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or "it takes too long"
             raise StartFailedError(f"{shell or sys.executable} cannot run: {reason}.") from None
@@ -127,7 +132,8 @@ class Program:
     async def close(self) -> None:
         """Lets go of the log, which is read even after the end."""
         if self.log is not None:
-            with contextlib.suppress(TimeoutError):  # closing is a write, on a file server
+            # Closing is a write, on a file server, and is in a thread.
+            with contextlib.suppress(TimeoutError, BlockingIOError):
                 await in_time(self.log.close, FILES_TIMEOUT)
 
     async def has_ended(self) -> bool:

@@ -61,7 +61,7 @@ class Watch:
             return []
         try:
             data = await in_time(lambda: log.read_from(self._offset), READ_TIMEOUT)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return []
         self._offset += len(data)
         whole, newline, self._rest = (self._rest + data).rpartition(b"\n")

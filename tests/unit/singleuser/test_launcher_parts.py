@@ -294,18 +294,28 @@ def test_a_log_on_a_full_disk_is_no_error() -> None:
     os.close(full)
 
 
+def refuse_to_start(_thread: threading.Thread) -> None:
+    """As where the account has as many processes as it may."""
+    raise RuntimeError("can't start new thread")
+
+
+async def test_what_must_be_done_is_done_without_a_thread_and_the_rest_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+    assert await in_thread(lambda: 1) == 1
+    with pytest.raises(BlockingIOError):
+        await in_time(lambda: 1, 1)
+
+
 def test_a_log_waits_for_a_thread_that_the_account_may_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who runs as many processes as he may has a server all the same."""
-
-    def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
     with open(tmp_path / "log", "wb", buffering=0) as file:
         logger, handler = logger_on(file.fileno())
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refuse)
+            patch.setattr(threading.Thread, "start", refuse_to_start)
             logger.warning("one")
         logger.warning("two")
         handler.flush()
