@@ -18,7 +18,7 @@ SSHD_COMMAND = f"sed -i '1i {LINE}' {SSHD}"  # of docs/administrators.md
 _NAMES = ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
 WITHOUT_SYSTEMD = "without systemd nobody has a slice"
 WITH_SUDO_RS = "sudo-rs opens no session of ours: servers are in nobody's slice"
-NOT_ENFORCED = "this kernel keeps no limits of memory by control group: seen in the virtual machine"
+NOT_ENFORCED = "this kernel keeps no limits of memory by control group: seen with tests/kernel"
 
 
 def why_not_here(host: Host) -> str:
@@ -51,6 +51,14 @@ def properties(host: Host, account: Account) -> dict[str, str]:
     words = [word for name in _NAMES for word in ("-p", name)]
     lines = host.run("systemctl", "show", slice_of(account), *words).out.splitlines()
     return dict(line.split("=", 1) for line in lines)
+
+
+def count(host: Host, account: Account, file: str, name: str) -> int:
+    """What the kernel has counted of everything of the account, such as `oom_kill` in
+    memory.events."""
+    path = f"/sys/fs/cgroup/user.slice/{slice_of(account)}/{file}"
+    lines = host.run("cat", path).out.splitlines()
+    return int(dict(line.split(" ", 1) for line in lines)[name])
 
 
 def enforces_memory(host: Host) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,19 +62,27 @@ def session_of(host: Host, pid: int) -> Session:
 
 
 @contextmanager
-def signed_in(host: Host, account: Account, seconds: int = 1000) -> Iterator[int]:
-    """A terminal with an interactive login shell over ssh, in which `sleep` runs: its number."""
+def signed_in(host: Host, account: Account, *words: str) -> Iterator[int]:
+    """A terminal with an interactive login shell over ssh, in which a command runs: its number."""
+    wanted = words or ("sleep", "1000")
     with key_of(host, account) as key:
-        command = f"exec {shell_of(host, account)} -ilc 'exec sleep {seconds}'"
-        where = ("-p", _port(host), f"{account.name}@127.0.0.1")
-        words = (*_CLIENT, "-i", key, *where, command)
+        inner = shlex.quote(f"exec {shlex.join(wanted)}")
+        command = (
+            *_client(host, account, key),
+            f"exec {shell_of(host, account)} -ilc {inner}",
+        )
         script = 'exec "$@" >"$0" 2>&1 </dev/null & echo $!'
-        client = host.run("sh", "-c", script, f"{key}.said", *words).out.strip()
+        client = host.run("sh", "-c", script, f"{key}.said", *command).out.strip()
         try:
-            yield wait_for(f"ssh of {account.name}", lambda: _sleeping(host, account, seconds))
+            yield wait_for(f"ssh of {account.name}", lambda: _running(host, account, wanted))
         finally:
             host.run("kill", client, check=False)
-            wait_for("the end of ssh", lambda: _sleeping(host, account, seconds) is None)
+            wait_for("the end of ssh", lambda: _running(host, account, wanted) is None)
+
+
+def _client(host: Host, account: Account, key: str) -> tuple[str, ...]:
+    where = ("-p", _port(host), f"{account.name}@127.0.0.1")
+    return (*_CLIENT, "-i", key, *where)
 
 
 def _port(host: Host) -> str:
@@ -82,9 +91,8 @@ def _port(host: Host) -> str:
     return next(line.split()[1] for line in settings if line.startswith("port "))
 
 
-def _sleeping(host: Host, account: Account, seconds: int) -> int | None:
-    wanted = ["sleep", str(seconds)]
-    found = [each.pid for each in processes_of(host, account.name) if each.command == wanted]
+def _running(host: Host, account: Account, words: tuple[str, ...]) -> int | None:
+    found = [each.pid for each in processes_of(host, account.name) if each.command == [*words]]
     return found[0] if found else None
 
 

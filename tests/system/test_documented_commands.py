@@ -320,8 +320,11 @@ RUN_HERE: dict[str, Check] = {
     "tests/run": _knows_the_part,
     "tests/run unit": _knows_the_part,
     "tests/run system": _knows_the_part,
+    "tests/run kernel": _knows_the_part,
     "tests/run --vm": _knows_the_machine,
     "tests/container trixie-rs tests/run system": _knows_the_machine,
+    "tests/kernel trixie /opt/unixspawner-tests/*/bin/python -m pytest --host kernel "
+    "tests/system/test_survival.py": _knows_the_machine,
     "tests/machine 1 bash": _makes_a_machine_that_is_gone_afterwards,
     "make check": _has_all_checks,
     "unixspawner status": _shows_who_has_a_server,

@@ -7,14 +7,11 @@ from collections.abc import Iterator
 import pytest
 from tests.system import command
 from tests.system.accounts import Accounts, replaced_file
-from tests.system.applications import facts, shelf
-from tests.system.browserless import Browserless
 from tests.system.command import Finding
 from tests.system.fixtures import OpenBrowser
-from tests.system.host import Host, wait_for
+from tests.system.host import Host
 from tests.system.limits import (
     LINE,
-    NOT_ENFORCED,
     PROGRAM,
     SSHD,
     enforces_memory,
@@ -26,7 +23,7 @@ from tests.system.limits import (
     slice_of,
     why_not_here,
 )
-from tests.system.people import is_alive, server_of
+from tests.system.people import server_of
 from tests.system.service import options
 from tests.system.ssh import session_of, signed_in
 
@@ -233,50 +230,9 @@ def wrong_orders(host: Host) -> list[Finding]:
 # What people and administrators see
 
 
-def test_status_and_the_home_page_tell_them(
-    machine: Host, accounts: Accounts, browser: OpenBrowser
-) -> None:
-    if not enforces_memory(machine):
-        pytest.skip(NOT_ENFORCED)
-    with limits_file(machine, accounts, '[default]\nmemory = "1G"\ncpu = 1.5\ntasks = 500\n'):
-        alice = browser()
-        alice.sign_in(accounts.alice)
-        assert "1 GiB, " in alice.go("user/alice/apps/").text
-        row = command.servers(machine, "alice")[""]
-        assert row["bounds"] == {"memory": 2**30, "cpu": 1.5, "tasks": 500}
-        assert "1.0 GB, 1.5 CPU" in command.run(machine, "status").out
-
-
 def test_the_doctor_says_what_is_not_enforced(host: Host, accounts: Accounts) -> None:
     with limits_file(host, accounts, '[default]\nmemory = "1G"\n'):
         texts = [each.text for each in command.findings(host)]
     missing = "this machine does not enforce memory of limits.toml"
     assert (missing in texts) is not enforces_memory(host)
     assert ("the kernel enforces limits.toml" in texts) is enforces_memory(host)
-
-
-def page(person: Browserless, path: str) -> str:
-    return person.go(path).text
-
-
-def test_who_uses_up_the_memory_loses_the_application_and_is_told(
-    machine: Host, accounts: Accounts, browser: OpenBrowser
-) -> None:
-    if not enforces_memory(machine):
-        pytest.skip(NOT_ENFORCED)
-    with (
-        limits_file(machine, accounts, '[default]\nmemory = "256M"\n'),
-        shelf(machine) as apps,
-        apps.program("lab"),
-    ):
-        alice = browser()
-        alice.sign_in(accounts.alice)
-        gateway = server_of(machine, "alice")  # before there is an application
-        pid = facts(alice, "alice", "lab/")["pid"]
-        alice.fetch("POST", "user/alice/apps/lab/?allocate=512")  # a GET would be repeated
-        wait_for("the end of it", lambda: command.has_ended(machine, pid))
-        told = "because the 256 MiB of memory that you may use were used up"
-        wait_for("the sentence", lambda: told in page(alice, "user/alice/apps/-/lab/log"))
-        assert told in page(alice, "user/alice/apps/")
-        assert is_alive(machine, gateway)
-        assert facts(alice, "alice", "lab/")["pid"] != pid
