@@ -62,7 +62,7 @@ def start(service: Service) -> None:
 
 
 def _start_with_systemd(service: Service) -> None:
-    status, output = system.try_run(["systemctl", "restart", service.name])
+    status, output = _told_to_systemd("restart", service)
     if status != 0:
         journal = system.try_run(["journalctl", "-u", service.name, "-n", "15", "--no-pager"])[1]
         raise AdminError(f"The service {service.name} does not start: {output.strip()}\n{journal}")
@@ -70,9 +70,14 @@ def _start_with_systemd(service: Service) -> None:
 
 def stop(service: Service) -> None:
     if systemd_runs():
-        system.try_run(["systemctl", "stop", service.name])
+        _told_to_systemd("stop", service)
     elif service.script.exists():
         system.run([str(service.script), "stop"])
+
+
+def _told_to_systemd(verb: str, service: Service) -> tuple[int, str]:
+    """How long it may take is systemd's to know: TimeoutStartSec=, TimeoutStopSec=."""
+    return system.try_run(["systemctl", verb, service.name], bounded=False)
 
 
 def reload_definitions() -> None:

@@ -63,10 +63,12 @@ def run(
     return output
 
 
-def try_run(command: Sequence[str], *, account: str | None = None) -> tuple[int, str]:
+def try_run(
+    command: Sequence[str], *, account: str | None = None, bounded: bool = True
+) -> tuple[int, str]:
     """Exit status and output; 127 for a missing program, 124 for one that was ended after a minute.
 
-    With `account` as that, for good.
+    With `account` as that, for good. Unless `bounded` it may take as long as it does.
     """
     identity: dict[str, Any] = {}
     if account is not None:
@@ -82,7 +84,7 @@ def try_run(command: Sequence[str], *, account: str | None = None) -> tuple[int,
             env=clean_environment(),
             cwd="/",
             check=False,
-            timeout=PATIENCE,
+            timeout=PATIENCE if bounded else None,
             **identity,
         )
     except OSError as error:
