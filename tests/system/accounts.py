@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from tests.system.host import Host, wait_for
@@ -45,57 +45,72 @@ class Accounts:
         return ",".join(str(account.uid) for account in self)
 
 
-def _is_ours(host: Host, name: str) -> bool:
-    entry = host.run("getent", "passwd", name, check=False).out
-    return entry.split(":")[4:5] == [MARK]
+_CREATE = """
+useradd -m -U -s /bin/bash "$@"
+chpasswd
+"""
+_REMOVE = """
+rm -rf "/tmp/unixspawner-$(id -u -- "$1")"
+userdel -r "$1" || true
+"""
 
 
-def _exists(host: Host, name: str) -> bool:
-    return host.run("getent", "passwd", name, check=False).status == 0
+def _entry(host: Host, name: str) -> list[str]:
+    """Of passwd; one empty field when there is none."""
+    return host.run("getent", "passwd", name, check=False).out.strip().split(":")
 
 
 def create(host: Host, name: str, groups: tuple[str, ...]) -> Account:
     """Make one account; a leftover of an earlier run is replaced, anybody else's is not touched."""
-    if _exists(host, name):
-        assert _is_ours(host, name), f"{name} is somebody's account: use a throw-away machine"
-        remove(host, name)
+    remove(host, name)
     supplementary = ("-G", ",".join(groups)) if groups else ()
-    host.run("useradd", "-m", "-U", "-s", "/bin/bash", "-c", MARK, *supplementary, name)
     password = secrets.token_urlsafe(16)
-    host.run("chpasswd", stdin=f"{name}:{password}\n")
-    _, _, uid, _, _, home, _ = host.run("getent", "passwd", name).out.strip().split(":")
+    words = ("-c", MARK, *supplementary, name)
+    host.run("sh", "-ec", _CREATE, "sh", *words, stdin=f"{name}:{password}\n")
+    _, _, uid, _, _, home, _ = _entry(host, name)
     return Account(name, int(uid), home, password)
 
 
 def remove(host: Host, name: str) -> None:
-    """End the account's processes and remove it with its home and its spare logs."""
-    assert _is_ours(host, name), name
+    """End the processes of an account and remove it with home and spare logs, if it is there."""
+    entry = _entry(host, name)
+    if entry == [""]:
+        return
+    assert entry[4] == MARK, f"{name} is somebody's account: use a throw-away machine"
     end_processes(host, name)
-    host.run("rm", "-rf", f"/tmp/unixspawner-{host.run('id', '-u', name).out.strip()}")
-    host.run("userdel", "-r", name, check=False)
-    assert not _exists(host, name)
+    host.run("sh", "-ec", _REMOVE, "sh", name)
+    assert _entry(host, name) == [""]
+
+
+LIST = 'ps -ww -U "$1" -o stat=,pid=,args= || true'  # there may be none
+_END = f'pkill -KILL -U "$1" || true; {LIST}'
 
 
 def end_processes(host: Host, who: str) -> None:
     """KILL whatever runs as an account, or as several, and wait until nothing does."""
-    host.run("pkill", "-KILL", "-U", who, check=False)
-    wait_for(f"the end of the processes of {who}", lambda: not _everything(host, who))
+
+    def ended() -> bool:
+        return _living(host.run("sh", "-c", _END, "sh", who).out) == []
+
+    wait_for(f"the end of the processes of {who}", ended)
 
 
 def processes(host: Host, who: str) -> list[str]:
     """The command lines of what runs as an account, or as several, without what is systemd's own.
 
     `who` is a name or a number, or several with commas in between, as ps has it.
-
-    Each person has a manager of services, which outlasts the last session by some seconds.
     """
-    return [line for line in _everything(host, who) if not _OF_SYSTEMD.search(line)]
+    return of_people(host.run("sh", "-c", LIST, "sh", who).out)
 
 
-def _everything(host: Host, who: str) -> list[str]:
+def of_people(listed: str) -> list[str]:
+    """Each person has a manager of services, which outlasts the last session by some seconds."""
+    return [line for line in _living(listed) if not _OF_SYSTEMD.search(line)]
+
+
+def _living(listed: str) -> list[str]:
     """Zombies left out."""
-    lines = host.run("ps", "-ww", "-U", who, "-o", "stat=,pid=,args=", check=False).out.splitlines()
-    return [line.strip() for line in lines if not line.startswith("Z")]
+    return [line.strip() for line in listed.splitlines() if not line.startswith("Z")]
 
 
 @contextmanager
@@ -115,14 +130,25 @@ def unknown(host: Host, name: str) -> AbstractContextManager[None]:
     return replaced_file(host, "/etc/passwd", others)
 
 
+_KEEP = """
+shelter=$(mktemp -d /var/tmp/unixspawner-test.XXXXXX)
+cp -a -- "$1" "$shelter/kept"
+echo "$shelter"
+"""
+_PUT_BACK = """
+cp -a -- "$2/kept" "$1.new"
+mv -- "$1.new" "$1"
+rm -r -- "$2" || true
+"""
+
+
 @contextmanager
 def replaced_file(host: Host, path: str, content: str | None) -> Iterator[None]:
     """Give a file other content (None: take it away), and put the very same file back afterwards.
 
     The new file keeps owner and mode. The old one waits outside of /etc, where nothing reads it.
     """
-    shelter = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
-    host.run("cp", "-a", "--", path, f"{shelter}/kept")
+    shelter = host.run("sh", "-ec", _KEEP, "sh", path).out.strip()
     try:
         if content is None:
             host.run("rm", "--", path)
@@ -130,7 +156,4 @@ def replaced_file(host: Host, path: str, content: str | None) -> Iterator[None]:
             host.run("tee", "--", path, stdin=content)
         yield
     finally:
-        host.run("cp", "-a", "--", f"{shelter}/kept", f"{path}.new")
-        host.run("mv", "--", f"{path}.new", path)
-        with suppress(AssertionError):
-            host.run("rm", "-r", "--", shelter)
+        host.run("sh", "-ec", _PUT_BACK, "sh", path, shelter)

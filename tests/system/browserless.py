@@ -192,13 +192,21 @@ class Browserless:
 
     def servers(self, name: str) -> dict[str, dict[str, Any]]:
         """The servers that the hub knows of, by name."""
-        answer = self.fetch("GET", f"hub/api/users/{name}")
+        servers: dict[str, dict[str, Any]] = self._ask_hub(f"users/{name}").get("servers", {})
+        return servers
+
+    def everybodys_servers(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """What an administrator is told, by person and name."""
+        people = self._ask_hub("users?limit=200")
+        return {person["name"]: person.get("servers", {}) for person in people}
+
+    def _ask_hub(self, what: str) -> Any:
+        answer = self.fetch("GET", f"hub/api/{what}")
         if answer.status_code == 403:  # the page last seen was another session's
             self.go("hub/home")
-            answer = self.fetch("GET", f"hub/api/users/{name}")
+            answer = self.fetch("GET", f"hub/api/{what}")
         assert answer.status_code == 200, answer.text
-        servers: dict[str, dict[str, Any]] = answer.json().get("servers", {})
-        return servers
+        return answer.json()
 
 
 def _parse_progress(data: str) -> Progress:

@@ -57,6 +57,8 @@ class Host(Protocol):
         service."""
         ...
 
+    def __hash__(self) -> int: ...
+
     def reach(self, address: str, port: int) -> tuple[str, int]:
         """Where to connect to from here to get to a TCP port of the host's own."""
         ...
@@ -114,7 +116,7 @@ class LocalHost:
         check: bool = True,
         timeout: float = DEADLINE,
     ) -> Result:
-        return self.run(*become(self, account), *command, stdin=stdin, check=check, timeout=timeout)
+        return self.run(*become(account), *command, stdin=stdin, check=check, timeout=timeout)
 
 
 def finish(
@@ -140,18 +142,20 @@ def finish(
     return result
 
 
-def become(host: Host, account: str) -> tuple[str, ...]:
-    """The words before a command that make root the account, for good: no way back, as at login."""
-    gid = host.run("id", "-g", account).out.strip()
-    return (
-        "setpriv",
-        f"--reuid={account}",
-        f"--regid={gid}",
-        "--init-groups",
-        "--reset-env",
-        "--inh-caps=-all",  # the bounding set stays, or else sudo could not do its work
-        "--",
-    )
+_BECOME = """
+gid=$(id -g -- "$1") || exit
+account=$1
+shift
+exec setpriv --reuid="$account" --regid="$gid" --init-groups --reset-env --inh-caps=-all -- "$@"
+"""
+
+
+def become(account: str) -> tuple[str, ...]:
+    """The words before a command that make root the account, for good: no way back, as at login.
+
+    The bounding set of capabilities stays, or else sudo could not do its work.
+    """
+    return ("/bin/sh", "-c", _BECOME, "sh", account)
 
 
 def wait_for(what: str, look: Callable[[], Value | None], deadline: float = DEADLINE) -> Value:

@@ -15,6 +15,11 @@ PROGRAM = "/usr/local/libexec/unixspawner/session-limits"
 LINE = f"session optional pam_exec.so quiet seteuid type=open_session {PROGRAM}"
 SSHD = "/etc/pam.d/sshd"
 SSHD_COMMAND = f"sed -i '1i {LINE}' {SSHD}"  # of docs/administrators.md
+_TAKE_BACK = """
+was_set=$(ls -d -- "$@" 2>/dev/null) || test -n "$was_set" || exit 0
+rm -rf -- "$@"
+systemctl daemon-reload
+"""
 _NAMES = ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
 WITHOUT_SYSTEMD = "without systemd nobody has a slice"
 WITH_SUDO_RS = "sudo-rs opens no session of ours: servers are in nobody's slice"
@@ -36,10 +41,8 @@ def limits_file(host: Host, accounts: Accounts, text: str) -> Iterator[None]:
             yield
         finally:
             if has_systemd(host):
-                for account in accounts:
-                    folder = f"/run/systemd/system.control/{slice_of(account)}.d"
-                    host.run("rm", "-rf", folder)
-                host.run("systemctl", "daemon-reload")
+                slices = [f"/run/systemd/system.control/{slice_of(each)}.d" for each in accounts]
+                host.run("sh", "-ec", _TAKE_BACK, "sh", *slices)
 
 
 def slice_of(account: Account) -> str:

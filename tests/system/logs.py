@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ class SudoLog:
         return "".join(line for line in lines if line.startswith(f"{self.account} :"))
 
 
+@functools.cache
 def is_sudo_rs(host: Host) -> bool:
     said = host.run("sudo", "--version")
     return (said.out + said.err).startswith("sudo-rs")

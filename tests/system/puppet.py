@@ -147,7 +147,7 @@ def puppet_as_root_application(host: Host) -> Iterator[Puppet]:
     host.run("chmod", "755", directory)
     script = 'exec "$@" >/dev/null 2>&1 </dev/null & echo $!'
     program = ("/usr/bin/python3", "-I", "-c", _PROGRAM, directory)
-    pid = host.run("sh", "-c", script, "sh", *become(host, "mallory"), *program).out.strip()
+    pid = host.run("sh", "-c", script, "sh", *become("mallory"), *program).out.strip()
     socket = f"{directory}/app.sock"
     content = f'title = "{TITLE}"\nroot = true\nsocket = "{socket}"\n'
     try:

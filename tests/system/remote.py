@@ -92,4 +92,4 @@ class RemoteHost:
         check: bool = True,
         timeout: float = DEADLINE,
     ) -> Result:
-        return self.run(*become(self, account), *command, stdin=stdin, check=check, timeout=timeout)
+        return self.run(*become(account), *command, stdin=stdin, check=check, timeout=timeout)

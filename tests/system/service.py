@@ -6,6 +6,7 @@ uninstalled and purged when they are over.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tomllib
@@ -145,6 +146,7 @@ def service_command(host: Host, word: str) -> tuple[str, ...]:
     return ("/etc/init.d/unixspawner", word)
 
 
+@functools.cache
 def has_systemd(host: Host) -> bool:
     return host.run("test", "-d", "/run/systemd/system", check=False).status == 0
 

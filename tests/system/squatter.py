@@ -27,7 +27,7 @@ def squatting(host: Host) -> Iterator[None]:
     words = ("python3", "-c", _IMITATION, chosen.bind, str(chosen.port))
     host.run(*service_command(host, "stop"), timeout=90)
     script = 'exec "$@" >/dev/null 2>&1 &'
-    host.run("sh", "-c", script, "sh", *become(host, "mallory"), *words)
+    host.run("sh", "-c", script, "sh", *become("mallory"), *words)
     try:
         name, port = host.reach(chosen.bind, chosen.port)
         url = f"http://{name}:{port}/"

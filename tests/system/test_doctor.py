@@ -25,7 +25,7 @@ def fits(pattern: str, text: str) -> bool:
 
 def expected_cure(host: Host, cure: str) -> str:
     """What depends on the machine: where the clone is, and whether it has systemd."""
-    install = str(service.CLONE / "install")
+    install = f"{host.clone}/install"
     script = "/etc/init.d/unixspawner restart"
     log = "/var/log/unixspawner/hub.log"
     restart = "systemctl restart unixspawner" if service.has_systemd(host) else script

@@ -192,7 +192,7 @@ def test_the_proxy_keeps_descriptors_for_its_own_connections(host: Host) -> None
     words = ("--ip", "127.0.0.1", "--port", port, "--api-socket", f"{directory}/api.sock")
     script = 'exec "$@" >/dev/null 2>&1 </dev/null & echo $!'
     limited = ("prlimit", "--nofile=320", "env", "CONFIGPROXY_AUTH_TOKEN=x", *command, *words)
-    pid = host.run("sh", "-c", script, "sh", *become(host, "nobody"), *limited).out.strip()
+    pid = host.run("sh", "-c", script, "sh", *become("nobody"), *limited).out.strip()
     flood = []
     try:
         wait_for("the proxy", lambda: _listens(host, port))
@@ -256,7 +256,7 @@ def test_a_hub_cannot_send_a_server_to_a_socket_of_the_person(
     engine = f"{directory}/engine.sock"
     script = 'exec "$@" >/dev/null 2>&1 </dev/null & echo $!'
     program = ("/usr/bin/python3", "-I", "-c", _LISTEN, engine)
-    pid = host.run("sh", "-c", script, "sh", *become(host, "alice"), *program).out.strip()
+    pid = host.run("sh", "-c", script, "sh", *become("alice"), *program).out.strip()
     api = f"http+unix://{engine.replace('/', '%2F')}/containers"
     environment = {
         "JUPYTERHUB_API_URL": api,

@@ -181,7 +181,7 @@ def second_release(host: Host) -> Iterator[str]:
         host.run("mkdir", clone)
         what = ("admin", "backend", "config", "mediator", "singleuser", "spawner", "sudoers.d")
         files = ("install", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
-        host.run("cp", "-R", *(str(service.CLONE / name) for name in (*what, *files)), clone)
+        host.run("cp", "-R", *(f"{host.clone}/{name}" for name in (*what, *files)), clone)
         host.run("sh", "-c", 'echo "# newer" >>"$1"', "sh", f"{clone}/spawner/unixspawner/hub.py")
         yield clone
     finally:
@@ -249,7 +249,7 @@ def begin_at(host: Host, name: str, pid: int) -> Process:
     """A process of that person's own, at a certain number."""
     program = ("/usr/bin/python3", "-I", "-c", _TAKE_THE_NUMBER, str(pid))
     script = 'exec "$@" >/dev/null 2>&1 </dev/null'
-    who = ("/usr/bin/env", *become(host, name), "sleep", "300")
+    who = ("/usr/bin/env", *become(name), "sleep", "300")
     host.run("sh", "-c", script, "sh", *program, *who)
 
     def find() -> Process | None:
