@@ -21,9 +21,11 @@ QUOTA = (
 def full(host: Host, accounts: Accounts) -> Iterator[None]:
     """bob's home on a disk of its own, of which he has used all that he may: 1 MiB."""
     bob = accounts.bob
+    if host.run("sh", "-c", "command -v setquota", check=False).status != 0:
+        pytest.skip("this machine has no tools for quota: seen with tests/kernel")
     folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
     disk = f"{folder}/disk"
-    host.run("modprobe", "loop", check=False)  # which is a part of the kernel elsewhere
+    host.run("sh", "-c", "modprobe loop || true")  # which is a part of the kernel elsewhere
     try:
         host.run("truncate", "-s", "32M", disk)
         host.run("mke2fs", "-q", "-t", "ext4", "-O", "quota", "-E", "quotatype=usrquota", disk)
