@@ -14,7 +14,6 @@ from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.people import server_of
 
-
 HAS_SERVER = "command -v exportfs && test -d /run/systemd/system && modprobe nfsd"
 
 
