@@ -17,5 +17,6 @@ bootstrap() {
 	debian=$(archive Debian)
 	security=$(archive Debian-Security)
 	nice -n 19 mmdebstrap --mode=root --variant=minbase --skip=output/dev --include="$packages" "$@" "$suite" "$root" \
-		"deb $debian $suite main" "deb $debian $suite-updates main" "deb $security $suite-security main"
+		"deb $debian $suite main" "deb $debian $suite-updates main" "deb $security $suite-security main" \
+		7>&- 8>&- 9>&- # locks of ours: its own descriptors must have one digit, or sh cannot name them
 }
