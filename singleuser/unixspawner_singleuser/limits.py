@@ -74,7 +74,7 @@ def size(number: float) -> str:
 
 def _own_group(proc: Path) -> str | None:
     """The path of version 2; on a machine with version 1 it is there too, without limits."""
-    lines = (_read(proc / "self/cgroup") or "").splitlines()
+    lines = (read_text(proc / "self/cgroup") or "").splitlines()
     return next((line.removeprefix("0::") for line in lines if line.startswith("0::/")), None)
 
 
@@ -82,12 +82,14 @@ def _counted(
     name: str, levels: tuple[Path, ...], kind: str, show: Callable[[int], str]
 ) -> Limit | None:
     allowed = [
-        (limit, level) for level in levels if (limit := _number(level / f"{kind}.max")) is not None
+        (limit, level)
+        for level in levels
+        if (limit := read_number(level / f"{kind}.max")) is not None
     ]
     if not allowed:
         return None
     limit, level = min(allowed, key=lambda each: each[0])
-    used = _number(level / f"{kind}.current")
+    used = read_number(level / f"{kind}.current")
     in_use = f", {show(used)} in use" if used is not None else ""
     return Limit(name, show(limit) + in_use)
 
@@ -99,7 +101,7 @@ def _processors(levels: tuple[Path, ...]) -> Limit | None:
 
 def _share(level: Path) -> Iterator[float]:
     """Of processor time: "150000 100000" is one and a half processors, "max …" no limit."""
-    quota, _, period = (_read(level / "cpu.max") or "").partition(" ")
+    quota, _, period = (read_text(level / "cpu.max") or "").partition(" ")
     if quota.isdecimal() and period.strip().isdecimal() and int(period) > 0:
         yield int(quota) / int(period)
 
@@ -107,20 +109,20 @@ def _share(level: Path) -> Iterator[float]:
 def _disk_share(levels: tuple[Path, ...]) -> Limit | None:
     """Of the outermost group that differs: what it gets is shared out below it."""
     for level in reversed(levels):
-        words, _, _ = (_read(level / "io.weight") or "").partition("\n")  # disk by disk below
+        words, _, _ = (read_text(level / "io.weight") or "").partition("\n")  # disk by disk below
         weight = words.removeprefix("default ")
         if weight.isdecimal() and weight != USUAL_WEIGHT:
             return Limit("Share of a busy disk", f"{weight}, where {USUAL_WEIGHT} is usual")
     return None
 
 
-def _number(path: Path) -> int | None:
+def read_number(path: Path) -> int | None:
     """None for "max", for no such file, and for what is no number."""
-    value = (_read(path) or "").strip()
+    value = (read_text(path) or "").strip()
     return int(value) if value.isdecimal() else None
 
 
-def _read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     try:
         return path.read_text("ascii", "replace")[:4096]
     except OSError:

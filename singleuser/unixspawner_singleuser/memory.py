@@ -11,7 +11,7 @@ import math
 import os
 from pathlib import Path
 
-from .limits import CONTROL_GROUPS, PROC, group_levels, size
+from .limits import CONTROL_GROUPS, PROC, group_levels, read_number, read_text, size
 
 
 class MemoryEnds:
@@ -39,21 +39,13 @@ class MemoryEnds:
         return f"the {size(bound)} of memory that you may use were used up"
 
     def _limit(self, group: Path | None) -> float:
-        text = _read(group, "memory.max").strip()
-        return int(text) if text.isdecimal() else math.inf
+        limit = read_number(group / "memory.max") if group else None
+        return math.inf if limit is None else limit
 
     def _so_far(self) -> int:
-        for line in _read(self._group, "memory.events").splitlines():
-            name, _, number = line.partition(" ")
-            if name == "oom_kill" and number.isdecimal():
-                return int(number)
+        events = read_text(self._group / "memory.events") if self._group else None
+        for line in (events or "").splitlines():
+            name, _, ends = line.partition(" ")
+            if name == "oom_kill" and ends.isdecimal():
+                return int(ends)
         return 0
-
-
-def _read(group: Path | None, name: str) -> str:
-    if group is None:
-        return ""
-    try:
-        return (group / name).read_text("ascii", "replace")[:4096]
-    except OSError:
-        return ""

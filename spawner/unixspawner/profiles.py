@@ -4,18 +4,16 @@ Runs in the hub, which passes on a name and no figures: `session-limits` has tho
 Only what fits into the bounds of the person is offered.
 """
 
-import grp
 import logging
 import math
-import os
-import pwd
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from unixspawner_mediator import limits
+from unixspawner_mediator import limits, name_service
 from unixspawner_mediator.config import ConfigError
 from unixspawner_mediator.limits import LimitsFile, Profile
+from unixspawner_mediator.name_service import UnavailableError
 from unixspawner_mediator.protocol import printable
 
 from . import lookups
@@ -60,22 +58,16 @@ async def offered(account: str, log: logging.Logger) -> dict[str, Profile]:
         return {}
     try:
         groups = await lookups.call(lambda: _groups_of(account, file), PATIENCE)
-    except (lookups.NoAnswerError, KeyError, OSError):
+    except (lookups.NoAnswerError, UnavailableError):
         groups = set()  # a start says by itself what is wrong
     return limits.profiles_within(file, limits.limits_for(file, account, groups))
 
 
 def _groups_of(account: str, file: LimitsFile) -> set[str]:
     """Of the groups with limits, those that the account is in."""
-    gids = os.getgrouplist(account, pwd.getpwnam(account).pw_gid)
-    found = set()
-    for name in file.groups:
-        try:
-            if grp.getgrnam(name).gr_gid in gids:
-                found.add(name)
-        except KeyError:  # the doctor complains
-            continue
-    return found
+    entry = name_service.find_account(account)
+    gids = name_service.group_ids(account, entry.gid) if entry else frozenset()
+    return {name for name in file.groups if name_service.find_group(name) in gids}
 
 
 def choose(profiles: Mapping[str, Profile], options: Mapping[str, Any]) -> str:

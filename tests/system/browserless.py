@@ -132,7 +132,7 @@ class Browserless:
 
     def sign_in(self, account: Account) -> httpx.Response:
         """Sign in and be served: the answer is the page below /user/NAME/."""
-        return self._until_served(
+        return self.until_served(
             account.name, "", self.submit_sign_in(account.name, account.password)
         )
 
@@ -146,7 +146,7 @@ class Browserless:
     def start(self, name: str, server: str = "") -> httpx.Response:
         """Ask the hub for a server, as the button on its home page does."""
         path = f"hub/spawn/{name}/{server}" if server else f"hub/spawn/{name}"
-        return self._until_served(name, server, self.go(path))
+        return self.until_served(name, server, self.go(path))
 
     def sign_out(self) -> httpx.Response:
         return self.go("hub/logout")
@@ -159,7 +159,8 @@ class Browserless:
         asked = f"{page.url.raw_path.decode()}".removeprefix(self.base)
         return self.submit(asked, {"scopes": _SCOPES.findall(page.text)})
 
-    def _until_served(self, name: str, server: str, answer: httpx.Response) -> httpx.Response:
+    def until_served(self, name: str, server: str, answer: httpx.Response) -> httpx.Response:
+        """The page of the server whose start this answer began, or the answer itself."""
         if answer.url.path.startswith(self.base + "hub/spawn-pending/"):
             events = list(self.progress(name, server))
             assert events[-1].ready, f"the server did not start: {events}"

@@ -51,8 +51,12 @@ def slice_of(account: Account) -> str:
 
 def properties(host: Host, account: Account) -> dict[str, str]:
     """What systemd holds everything of the account to."""
-    words = [word for name in _NAMES for word in ("-p", name)]
-    lines = host.run("systemctl", "show", slice_of(account), *words).out.splitlines()
+    return properties_of(host, slice_of(account), *_NAMES)
+
+
+def properties_of(host: Host, unit: str, *names: str) -> dict[str, str]:
+    words = [word for name in names for word in ("-p", name)]
+    lines = host.run("systemctl", "show", unit, *words).out.splitlines()
     return dict(line.split("=", 1) for line in lines)
 
 

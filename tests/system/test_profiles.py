@@ -18,6 +18,7 @@ from tests.system.limits import (
     limits_file,
     log_of,
     now,
+    properties_of,
     slice_of,
     why_not_here,
 )
@@ -63,7 +64,7 @@ def choose(person: Browserless, account: Account, profile: str, server: str = ""
     page = person.go(path)
     assert 'name="profile"' in page.text
     answer = person.submit(path, {"profile": profile})
-    return person._until_served(account.name, server, answer)
+    return person.until_served(account.name, server, answer)
 
 
 def scope_of(host: Host, account: Account, server: str = "") -> str:
@@ -82,10 +83,7 @@ def scope_of(host: Host, account: Account, server: str = "") -> str:
 
 
 def limits_of(host: Host, unit: str) -> dict[str, str]:
-    names = ("MemoryMax", "CPUQuotaPerSecUSec", "TasksMax")
-    words = [word for name in names for word in ("-p", name)]
-    lines = host.run("systemctl", "show", unit, *words).out.splitlines()
-    return dict(line.split("=", 1) for line in lines)
+    return properties_of(host, unit, "MemoryMax", "CPUQuotaPerSecUSec", "TasksMax")
 
 
 def ask(person: Browserless, account: Account, options: object) -> httpx.Response:
