@@ -28,8 +28,12 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 def keep_logs_short() -> None:
     """Look at the logs now and then, in a thread of its own: a home that hangs must hang nobody."""
     folder = _folder_of_our_log()
-    if folder:
+    if not folder:
+        return
+    try:
         threading.Thread(target=_keep, args=(folder,), name="logs", daemon=True).start()
+    except RuntimeError as error:  # one thread too many; the server is worth more than its log
+        log.error("The logs of this server may become long: %s", error)
 
 
 def _folder_of_our_log() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,15 @@ def test_a_server_looks_after_its_logs(
     while path.stat().st_size:
         pass
     assert (tmp_path / f"{output}.1").exists()
+
+
+def test_a_server_goes_on_where_not_one_thread_more_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(log_limit, "_folder_of_our_log", lambda: str(tmp_path))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    log_limit.keep_logs_short()
+    assert "may become long: can't start new thread" in caplog.text
