@@ -7,7 +7,6 @@ signal, as with a file server that went away.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -60,33 +59,36 @@ while True:
 class FuseHome:
     """A home that answers to looking, takes nothing, and can stop answering at all."""
 
-    daemon: subprocess.Popen[bytes]
+    host: Host
+    daemon: str
+    """The number of its process there."""
+    path: str
 
     def hang(self) -> None:
-        self.daemon.send_signal(10)  # SIGUSR1
+        self.host.run("kill", "-USR1", self.daemon)
 
     def come_back(self) -> None:
         """Not as it was, but with an error for everybody who waits: the server is reset."""
-        self.daemon.kill()
-        self.daemon.wait()
+        self.host.run("kill", "-KILL", self.daemon)
+        wait_for("the error", lambda: self.host.run("ls", self.path, check=False).status != 0)
 
 
 @contextmanager
 def fuse_home(host: Host, account: Account, mode: str) -> Iterator[FuseHome]:
     """`mode`: "hangs" from the start, or "quota", which has no room for anything."""
-    command = ("/usr/bin/python3", "-I", "-c", _FUSE, account.home, str(account.uid), mode)
-    daemon = subprocess.Popen(command)
+    script = '/usr/bin/python3 -I -c "$@" >/dev/null 2>&1 </dev/null & echo $!'
+    words = (_FUSE, account.home, str(account.uid), mode)
+    daemon = host.run("sh", "-c", script, "sh", *words).out.strip()
     try:
         wait_for("the mount", lambda: _is_mounted(host, account.home))
-        yield FuseHome(daemon)
+        yield FuseHome(host, daemon, account.home)
     finally:
-        daemon.kill()
-        daemon.wait()
+        host.run("kill", "-KILL", daemon, check=False)  # it may have ended
         host.run("umount", "-l", account.home)
 
 
 def _is_mounted(host: Host, path: str) -> bool:
-    return f" {path} " in host.run("cat", "/proc/mounts").out
+    return f" {path} fuse.test " in host.run("cat", "/proc/mounts").out
 
 
 def missing_home(host: Host, bob: Account) -> AbstractContextManager[None]:

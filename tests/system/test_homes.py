@@ -115,6 +115,7 @@ def bob(accounts: Accounts, browser: OpenBrowser) -> Browserless:
     return person
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
 def test_the_server_starts_and_says_what_is_wrong(
     host: Host, accounts: Accounts, bob: Browserless, hub_log: HubLog, fault: Fault
@@ -233,6 +234,7 @@ def test_a_home_that_hangs_does_not_use_up_the_time_of_a_start(
         wait_for("the end of the server", lambda: no_server_of(host, "bob"))
 
 
+@pytest.mark.promise(6)
 def test_a_server_whose_home_stops_answering_still_answers_and_can_be_stopped(
     host: Host, accounts: Accounts, bob: Browserless
 ) -> None:

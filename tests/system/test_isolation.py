@@ -198,6 +198,7 @@ def told_by_systemd(host: Host, account: str) -> str:
     return units + host.as_account(account, *journal, check=False, timeout=60).out
 
 
+@pytest.mark.promise(5)
 def test_no_other_account_finds_a_secret(
     host: Host, accounts: Accounts, browser: OpenBrowser
 ) -> None:
@@ -211,6 +212,7 @@ def test_no_other_account_finds_a_secret(
         assert [secret for secret in secrets if secret in said] == []
 
 
+@pytest.mark.promise(5)
 def test_the_command_lines_of_the_machine_show_no_secret(
     host: Host, accounts: Accounts, browser: OpenBrowser
 ) -> None:
@@ -222,6 +224,7 @@ def test_the_command_lines_of_the_machine_show_no_secret(
     assert [secret for secret in secrets if secret in listing] == []
 
 
+@pytest.mark.promise(5)
 def test_no_log_holds_a_secret(
     host: Host, accounts: Accounts, browser: OpenBrowser, all_sudo_calls: SudoLog
 ) -> None:

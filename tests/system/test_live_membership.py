@@ -90,6 +90,7 @@ def skip_without_a_stop_by_number(host: Host) -> None:
         pytest.skip("sudo-rs acts for no number without a name: docs/administrators.md says so")
 
 
+@pytest.mark.promise(1)
 @pytest.mark.parametrize("way", WAYS, ids=names(WAYS))
 def test_everything_ends(
     host: Host, accounts: Accounts, browser: OpenBrowser, audit: AuditLines, way: Way
@@ -175,6 +176,7 @@ def sudo_for(host: Host, name: str) -> str:
     return host.run("pgrep", "-f", f"sudo .* -u {name} ", check=False).out
 
 
+@pytest.mark.promise(1)
 def test_who_comes_back_is_served_at_once(
     host: Host, accounts: Accounts, browser: OpenBrowser
 ) -> None:

@@ -10,8 +10,8 @@ import pytest
 from tests.system import command
 from tests.system.accounts import Accounts, processes
 from tests.system.fixtures import OpenBrowser
-from tests.system.hanging import hanging_directory
 from tests.system.host import Host, wait_for
+from tests.system.mounts import fuse_home
 from tests.system.people import server_of
 from tests.system.servers import LAUNCHER, server_program
 
@@ -123,7 +123,7 @@ def test_what_is_no_file_is_not_read(host: Host, folder: str, what: tuple[str, .
 
 def test_a_home_that_hangs_gives_a_sentence(host: Host, accounts: Accounts) -> None:
     home = accounts.alice.home
-    with hanging_directory(host, home):
+    with fuse_home(host, accounts.alice, "hangs"):
         assert refusal(host, "alice") == (
             "Error: The home directory of alice does not answer within 10 seconds: look at the "
             f"file server behind {home}/{FOLDER}.\n"

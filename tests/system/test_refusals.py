@@ -266,6 +266,7 @@ def test_an_unknown_name_gets_the_same_sentence_as_a_wrong_password(
     assert "nobody-of-that-name" not in known_users(host)
 
 
+@pytest.mark.promise(4)
 def test_somebody_outside_of_the_group_is_told_what_to_ask_for(
     host: Host,
     accounts: Accounts,
@@ -296,6 +297,7 @@ def test_somebody_outside_of_the_group_learns_nothing_without_the_password(
     assert login_error(browser().submit_sign_in("mallory", "wrong")) == WRONG
 
 
+@pytest.mark.promise(4)
 @pytest.mark.parametrize("refusal", AT_SIGN_IN, ids=names(AT_SIGN_IN))
 def test_refused_at_sign_in(
     host: Host,
@@ -323,6 +325,7 @@ def spawn_answer(person: Browserless) -> httpx.Response:
     return answer
 
 
+@pytest.mark.promise(4)
 @pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
 def test_refused_at_start(
     host: Host, accounts: Accounts, browser: OpenBrowser, hub_log: HubLog, refusal: Refusal
@@ -336,6 +339,7 @@ def test_refused_at_start(
     hub_log.wait_for(refusal.sentence)
 
 
+@pytest.mark.promise(4)
 @pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
 def test_the_api_gives_the_same_sentence(
     host: Host, accounts: Accounts, browser: OpenBrowser, refusal: Refusal

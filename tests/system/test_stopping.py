@@ -82,6 +82,7 @@ def family(host: Host, alice: Browserless) -> Iterator[Browserless]:
     yield alice
 
 
+@pytest.mark.promise(3)
 def test_the_whole_tree_ends(host: Host, family: Browserless, hub_log: HubLog) -> None:
     assert [route for route in routes(host) if route.startswith("/user/")] == ["/user/alice"]
     family.stop("alice")
@@ -89,6 +90,7 @@ def test_the_whole_tree_ends(host: Host, family: Browserless, hub_log: HubLog) -
     assert_nothing_is_left(host, "alice")
 
 
+@pytest.mark.promise(3)
 def test_nobody_else_ends_with_it(host: Host, family: Browserless) -> None:
     """Another server of hers, and what she runs by ssh."""
     family.start("alice", "second")
@@ -118,6 +120,7 @@ def test_what_lost_its_mark_and_its_parents_before_any_application_ends_too(
     assert_nothing_is_left(host, "alice")
 
 
+@pytest.mark.promise(3)
 def test_what_a_server_that_was_killed_leaves_ends_too(host: Host, family: Browserless) -> None:
     server = next(s for s in servers_of(host, "alice") if "unixspawner_singleuser" in s.command)
     host.run("kill", "-KILL", str(server.pid))

@@ -51,6 +51,7 @@ def is_served_again(person: Browserless) -> bool:
         return False
 
 
+@pytest.mark.promise(2)
 @pytest.mark.parametrize(("number", "which"), ENDS)
 def test_the_server_goes_on_and_is_found_again(
     host: Host, alice: Browserless, hub_log: HubLog, number: str, which: tuple[str, ...]
@@ -81,6 +82,7 @@ def test_a_websocket_does_not_notice_the_end_of_the_hub(
     assert parts.number_of(host, PROXY) == proxy
 
 
+@pytest.mark.promise(2)
 def test_a_websocket_does_not_notice_a_restart_of_the_service(
     host: Host, alice: Browserless
 ) -> None:
