@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for folder, needs in NEEDS.items():
         config.addinivalue_line("markers", f"{folder}: needs {needs}")
-    config.addinivalue_line("markers", "promise(number): of docs/security.md, held by this test")
+    config.addinivalue_line("markers", "promise(number): of docs/developers.md")
     config.addinivalue_line("markers", f"{LAST}: takes the service away; runs after all others")
     config.stash[_left_out] = Counter()
     if config.getoption("--host") == machines.THIS and os.geteuid() != 0:

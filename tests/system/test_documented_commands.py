@@ -323,6 +323,7 @@ RUN_HERE: dict[str, Check] = {
     "tests/run kernel": _knows_the_part,
     "tests/run --vm": _knows_the_machine,
     "tests/run --vm bookworm tests/system/test_limits.py": _knows_the_machine,
+    "tests/run --vm trixie -m promise tests/system": _knows_the_machine,
     "tests/container trixie-rs tests/run system": _knows_the_machine,
     "tests/kernel trixie /opt/unixspawner-tests/*/bin/python -m pytest --host kernel "
     "tests/system/test_survival.py": _knows_the_machine,

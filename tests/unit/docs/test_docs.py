@@ -243,6 +243,14 @@ def test_every_threat_has_a_test_or_says_why_not() -> None:
             assert later != bool(documents.test_names(row[-1])), row[0]
 
 
+def test_each_promise_has_tests() -> None:
+    promised = re.findall(r"^(\d)\. ", documents.section(DEVELOPERS, "### Promises"), re.MULTILINE)
+    files = (ROOT / "tests/system").glob("test_*.py")
+    marks = r"^@pytest\.mark\.promise\((\d)\)$"
+    held = {n for path in files for n in re.findall(marks, path.read_text("utf-8"), re.MULTILINE)}
+    assert promised == sorted(held) != []
+
+
 def test_a_name_that_does_not_exist_is_noticed() -> None:
     assert documents.is_test(
         "tests/unit/docs/test_docs.py::test_every_threat_has_a_test_or_says_why_not"
