@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from tests.system.host import Host, wait_for
 
 MARK = "unixspawner system test"
-_OF_SYSTEMD = re.compile(r"systemd --user\b|\(sd-[a-z-]+\)|--systemd-activation")
+# In parentheses, cut to its last letters, is what systemd is about to run.
+_OF_SYSTEMD = re.compile(r"systemd --user\b|systemd-executor\b|\d \(\S+\)|--systemd-activation")
 NAMES = ("alice", "bob", "carol", "mallory")
 
 
