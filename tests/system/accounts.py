@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from tests.system.host import Host, wait_for
 
 MARK = "unixspawner system test"
-# In parentheses, cut to its last letters, is what systemd is about to run.
-_OF_SYSTEMD = re.compile(r"systemd --user\b|systemd-executor\b|\d \(\S+\)|--systemd-activation")
+# Alone in parentheses, cut to its last letters, is what systemd is about to run.
+_OF_SYSTEMD = re.compile(
+    r"systemd --user\b|\d \(\S+\)$|\d /usr/lib/systemd/systemd-executor |--systemd-activation"
+)
 NAMES = ("alice", "bob", "carol", "mallory")
 
 
