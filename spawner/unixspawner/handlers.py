@@ -76,6 +76,13 @@ class Tokens(UserTokenListAPIHandler):
 class Servers(UserServerAPIHandler):
     """Start and stop of a server: who asked for the stop is noted."""
 
+    async def post(self, user_name: str, server_name: str = "") -> None:
+        """As JupyterHub's; after a start that failed, that one looks at the spawner of before."""
+        await super().post(user_name, server_name)
+        spawner = self.find_user(user_name).spawners[server_name]
+        if self.get_status() == 201 and spawner.pending == "spawn":
+            self.set_status(202)
+
     async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
         note_asker(self, user, server_name)
         return await super().stop_single_user(user, server_name)
