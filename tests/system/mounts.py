@@ -76,7 +76,8 @@ class FuseHome:
 @contextmanager
 def fuse_home(host: Host, account: Account, mode: str) -> Iterator[FuseHome]:
     """`mode`: "hangs" from the start, or "quota", which has no room for anything."""
-    script = '/usr/bin/python3 -I -c "$@" >/dev/null 2>&1 </dev/null & echo $!'
+    load = "modprobe -q fuse 2>/dev/null || true"  # without udev nothing else loads it
+    script = f'{load}\n/usr/bin/python3 -I -c "$@" >/dev/null 2>&1 </dev/null & echo $!'
     words = (_FUSE, account.home, str(account.uid), mode)
     daemon = host.run("sh", "-c", script, "sh", *words).out.strip()
     try:

@@ -5,11 +5,11 @@ Run by pytest as root, which writes them beside root's programs and names them i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.system.accounts import replaced_file
-from tests.system.host import Host
+from tests.system.host import Host, patient
 from tests.system.service import MEDIATOR_TOML
 
 LAUNCHER = "/usr/local/libexec/unixspawner/server"
@@ -63,3 +63,24 @@ def server_program(host: Host, script: str) -> Iterator[None]:
             yield
     finally:
         host.run("rm", "-f", path)
+
+
+@contextmanager
+def held_servers(host: Host) -> Iterator[Callable[[], None]]:
+    """Until the yielded function is called, one server that starts does not answer."""
+    folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
+    gate = f"{folder}/gate"
+    host.run("chmod", "755", folder)
+    host.run("mkfifo", "-m", "644", gate)
+    waits = f'#!/bin/sh\nhead -c 1 {gate} >/dev/null\nexec {LAUNCHER} "$@"\n'
+    try:
+        with server_program(host, waits):
+            yield lambda: open_gate(host, gate)
+    finally:
+        host.run("rm", "-r", folder)
+
+
+def open_gate(host: Host, gate: str) -> None:
+    """For who reads from it, or will in a moment."""
+    limit = str(patient(20))
+    host.run("timeout", limit, "sh", "-c", 'printf x > "$1"', "sh", gate)

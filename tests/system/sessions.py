@@ -12,6 +12,7 @@ import pytest
 from tests.system.accounts import replaced_file
 from tests.system.host import Host
 from tests.system.logs import is_sudo_rs
+from tests.system.servers import open_gate
 
 SESSION_STACK = "/etc/pam.d/unixspawner-session"
 
@@ -37,7 +38,7 @@ def held_sessions(host: Host) -> Iterator[Callable[[], None]]:
     def release() -> None:
         nonlocal released
         released = True
-        host.run("timeout", "20", "sh", "-c", 'printf x > "$1"', "sh", gate)
+        open_gate(host, gate)
 
     try:
         with session_with(host, wait):

@@ -30,7 +30,7 @@ from tests.system.mounts import (
     read_only_home,
 )
 from tests.system.people import processes_of, server_of
-from tests.system.sessions import held_sessions
+from tests.system.servers import held_servers
 
 MISSING = "Your home directory /home/bob does not exist: ask your administrator."
 CLOSED = (
@@ -144,8 +144,8 @@ def skip_where_sessions_wait_for_homes(host: Host) -> None:
 
 
 def what_a_start_says(host: Host, bob: Browserless) -> list[str]:
-    """All of its progress: the session is held until somebody listens."""
-    with held_sessions(host) as release, ThreadPoolExecutor() as pool:
+    """All of its progress: the server is held until somebody listens."""
+    with held_servers(host) as release, ThreadPoolExecutor() as pool:
         asked = pool.submit(bob.fetch, "POST", "hub/api/users/bob/server")
         wait_for("the start", lambda: bob.servers("bob").get("", {}).get("pending") == "spawn")
         events = bob.progress("bob")
