@@ -80,9 +80,14 @@ def remove(host: Host, name: str) -> None:
     if entry == [""]:
         return
     assert entry[4] == MARK, f"{name} is somebody's account: use a throw-away machine"
-    end_processes(host, name)
-    host.run("sh", "-ec", _REMOVE, "sh", name)
-    assert _entry(host, name) == [""]
+
+    def removed() -> bool:
+        end_processes(host, name)
+        host.run("sh", "-ec", _REMOVE, "sh", name)
+        return _entry(host, name) == [""]
+
+    # userdel refuses while a session begins or ends, such as one of a run that was killed
+    wait_for(f"the end of the account {name}", removed)
 
 
 LIST = 'ps -ww -U "$1" -o stat=,pid=,args= || true'  # there may be none
