@@ -1,9 +1,12 @@
-"""Addresses of the hub at which we take part: to mark a session, and for the audit stream.
+"""Addresses of the hub at which we take part: to mark a session, for the audit stream, and to say
+why a start failed.
 
 Runs in the hub. Each is JupyterHub's own handler, which does what it always does; ours notes who
-asked. The authenticator registers them, so that they come before JupyterHub's.
+asked, or waits until there is an answer. The authenticator registers them, so that they come before
+JupyterHub's.
 """
 
+import asyncio
 import os
 import socket
 import struct
@@ -12,11 +15,15 @@ from typing import Any
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.apihandlers.users import (
     SelfAPIHandler,
+    SpawnProgressAPIHandler,
     UserAPIHandler,
     UserServerAPIHandler,
     UserTokenListAPIHandler,
 )
 from jupyterhub.handlers.login import LoginHandler
+from jupyterhub.handlers.pages import SpawnPendingHandler
+from jupyterhub.scopes import needs_scope
+from tornado.web import authenticated
 
 from . import audit, people
 from .events import asker
@@ -77,15 +84,35 @@ class Servers(UserServerAPIHandler):
     """Start and stop of a server: who asked for the stop is noted."""
 
     async def post(self, user_name: str, server_name: str = "") -> None:
-        """As JupyterHub's; after a start that failed, that one looks at the spawner of before."""
+        """As JupyterHub's, which says 201 while the spawner is not the one of before, or cleans up
+        after its start.
+        """
         await super().post(user_name, server_name)
-        spawner = self.find_user(user_name).spawners[server_name]
-        if self.get_status() == 201 and spawner.pending == "spawn":
+        if self.get_status() == 201 and self.find_user(user_name).spawners[server_name].pending:
             self.set_status(202)
 
     async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
         note_asker(self, user, server_name)
         return await super().stop_single_user(user, server_name)
+
+
+class Pending(SpawnPendingHandler):
+    """The page that waits for a start."""
+
+    @authenticated
+    @needs_scope("servers")
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        await cleaned_up(self.find_user(user_name), server_name, CLEANING_UP)
+        await super().get(user_name, server_name)
+
+
+class StartEvents(SpawnProgressAPIHandler):
+    """What a start says, as it says it."""
+
+    @needs_scope("read:servers")
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        await cleaned_up(self.find_user(user_name), server_name)
+        await super().get(user_name, server_name)
 
 
 class Users(UserAPIHandler):
@@ -94,6 +121,16 @@ class Users(UserAPIHandler):
     async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
         note_asker(self, user, server_name)
         return await super().stop_single_user(user, server_name)
+
+
+CLEANING_UP = 10.0  # seconds; then the page says that the server is stopping
+
+
+async def cleaned_up(user: Any, server_name: str, seconds: float | None = None) -> None:
+    """The hub stops what failed to start, and can say why it failed only when that is over."""
+    spawner = user.spawners.get(server_name) if user is not None else None
+    if spawner is not None and spawner.pending == "stop" and spawner._spawn_future is not None:
+        await asyncio.wait([spawner._spawn_future], timeout=seconds)
 
 
 def record_admin(name: str, is_admin: bool) -> None:
@@ -156,4 +193,8 @@ ROUTES = [
     (r"/api/users/([^/]+)", Users),
     (r"/api/users/([^/]+)/server", Servers),
     (r"/api/users/([^/]+)/servers/([^/]*)", Servers),
+    (r"/api/users/([^/]+)/server/progress", StartEvents),
+    (r"/api/users/([^/]+)/servers/([^/]*)/progress", StartEvents),
+    (r"/spawn-pending/([^/]+)", Pending),
+    (r"/spawn-pending/([^/]+)/([^/]+)", Pending),
 ]

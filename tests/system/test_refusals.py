@@ -342,7 +342,7 @@ def test_refused_at_start(
 @pytest.mark.promise(4)
 @pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
 def test_the_api_gives_the_same_sentence(
-    host: Host, accounts: Accounts, browser: OpenBrowser, refusal: Refusal
+    host: Host, accounts: Accounts, browser: OpenBrowser, hub_log: HubLog, refusal: Refusal
 ) -> None:
     bob = browser()
     bob.sign_in_only(accounts.bob)
@@ -354,7 +354,7 @@ def test_the_api_gives_the_same_sentence(
             assert refusal.sentence in events[-1].message
             return
     assert answer.status_code in (403, 500)
-    assert refusal.sentence in answer.json()["message"]
+    assert refusal.sentence in answer.json()["message"], hub_log.text()
 
 
 @pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))

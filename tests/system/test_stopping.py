@@ -226,6 +226,35 @@ def test_given_up_while_it_does_not_answer(host: Host, alice: Browserless) -> No
     assert_can_start(alice)
 
 
+# A start that failed, while what it left is ended
+
+CLEANS_UP_SLOWLY = WAITS.replace("pre_spawn_hook", "post_stop_hook")
+
+
+def test_who_asks_while_it_is_cleaned_up_after_hears_why_it_failed(
+    host: Host, accounts: Accounts, alice: Browserless
+) -> None:
+    gate = f"{service.RUN}/wait"
+    here, away = f"{service.RUN}/servers", f"{service.RUN}/servers.away"
+    with (
+        parts.configured(host, CLEANS_UP_SLOWLY),
+        changed(host, ("mv", here, away), ("mv", away, here)),
+    ):
+        host.as_account(service.options(host).hub_account, "touch", gate)
+        ask_for_a_server(alice)
+        wait_for("the stop", lambda: alice.servers("alice")[""]["pending"] == "stop")
+        with ThreadPoolExecutor() as pool:
+            page = pool.submit(alice.go, "hub/spawn-pending/alice")
+            events = pool.submit(lambda: list(alice.progress("alice")))
+            assert not page.done()
+            host.run("rm", gate)
+        assert page.result().status_code == 500
+        sentence = "The service cannot make a socket for your server"
+        assert sentence in text_of(page.result().text)
+        assert sentence in events.result()[-1].message
+    assert_can_start(alice)
+
+
 # A hub that is killed in the middle of a start
 
 
