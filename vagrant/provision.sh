@@ -74,6 +74,7 @@ allow_for_emulation() {
 	install -D -m 644 /dev/stdin /etc/unixspawner/jupyterhub_config.d/50-emulated.py <<-'END'
 		# Made by vagrant/provision.sh: this machine is emulated.
 		c.UnixProxy.start_timeout = 600
+		c.UnixSpawner.start_timeout = 600
 	END
 	install -D -m 644 /dev/stdin /etc/systemd/system/unixspawner.service.d/emulated.conf <<-'END'
 		# Made by vagrant/provision.sh: this machine is emulated.

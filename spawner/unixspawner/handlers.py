@@ -23,7 +23,7 @@ from jupyterhub.apihandlers.users import (
 from jupyterhub.handlers.login import LoginHandler
 from jupyterhub.handlers.pages import SpawnPendingHandler
 from jupyterhub.scopes import needs_scope
-from tornado.web import authenticated
+from tornado.web import HTTPError, authenticated
 
 from . import audit, people
 from .events import asker
@@ -90,6 +90,16 @@ class Servers(UserServerAPIHandler):
         await super().post(user_name, server_name)
         if self.get_status() == 201 and self.find_user(user_name).spawners[server_name].pending:
             self.set_status(202)
+
+    async def spawn_single_user(
+        self, user: Any, server_name: str = "", *args: Any, **options: Any
+    ) -> None:
+        """Not failed yet while it is cleaned up after: JupyterHub has no reason to give before."""
+        try:
+            await super().spawn_single_user(user, server_name, *args, **options)
+        except (HTTPError, asyncio.InvalidStateError):  # it asks a future that is not done
+            if not user.spawners[server_name].pending:
+                raise
 
     async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
         note_asker(self, user, server_name)
