@@ -138,7 +138,7 @@ def test_the_server_starts_and_says_what_is_wrong(
 
 
 def skip_where_sessions_wait_for_homes(host: Host) -> None:
-    """What is said there, after a minute, is tested in test_stopping.py."""
+    """What is said there, after a minute, is tested in test_unfinished_starts.py."""
     if why_not_here(host) == "":
         pytest.skip("logind starts the person's service manager first, which waits for the home")
 

@@ -21,11 +21,11 @@ from tests.system import parts, service
 from tests.system.accounts import Account, Accounts, processes
 from tests.system.browserless import Browserless
 from tests.system.database import query, server_tokens
+from tests.system.ends import routes
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.parts import HUB, PROXY
 from tests.system.servers import CHILDREN, FAMILY, server_program
-from tests.system.test_stopping import routes
 
 STARTS = int(os.environ.get("UNIXSPAWNER_SOAK_STARTS") or 12)
 SEED = os.environ.get("UNIXSPAWNER_SOAK_SEED") or "the same every time"
