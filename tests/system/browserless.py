@@ -163,7 +163,8 @@ class Browserless:
         """The page of the server whose start this answer began, or the answer itself."""
         if answer.url.path.startswith(self.base + "hub/spawn-pending/"):
             events = list(self.progress(name, server))
-            assert events[-1].ready, f"the server did not start: {events}"
+            ready = bool(events) and events[-1].ready
+            assert ready, f"the server did not start: {events} {text_of(answer.text)}"
             answer = self.go(f"user/{name}/{server + '/' if server else ''}")
         return answer
 

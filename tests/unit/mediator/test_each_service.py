@@ -84,7 +84,7 @@ def test_a_service_that_hangs_is_silent_after_a_while(
         with socket.socket(socket.AF_UNIX) as first:
             first.connect(str(path))  # the queue is full: the next connection waits
             monkeypatch.setitem(each_service.SOCKETS, "sss", str(path))
-            monkeypatch.setattr(each_service, "PATIENCE", 0.2)
+            monkeypatch.setattr(each_service, "PATIENCE", 2.0)
             nsswitch.write_text("passwd: sss files\ngroup: files\n")
             assert each_service.ask_each(QUESTION) == {"sss": None, "files": OF_FILES}
 
