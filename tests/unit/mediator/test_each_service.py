@@ -74,7 +74,7 @@ def test_a_service_without_its_daemon_is_silent_and_hides_nobody(
     assert each_service.silent(reports) == ["sss"]
 
 
-def test_a_service_that_hangs_is_silent_after_a_while(
+def test_a_service_whose_daemon_takes_nobody_is_silent(
     nsswitch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "socket"
@@ -82,7 +82,7 @@ def test_a_service_that_hangs_is_silent_after_a_while(
         listener.bind(str(path))
         listener.listen(0)
         with socket.socket(socket.AF_UNIX) as first:
-            first.connect(str(path))  # the queue is full: the next connection waits
+            first.connect(str(path))  # the queue is full
             monkeypatch.setitem(each_service.SOCKETS, "sss", str(path))
             monkeypatch.setattr(each_service, "PATIENCE", 2.0)
             nsswitch.write_text("passwd: sss files\ngroup: files\n")
