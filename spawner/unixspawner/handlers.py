@@ -84,8 +84,8 @@ class Servers(UserServerAPIHandler):
     """Start and stop of a server: who asked for the stop is noted."""
 
     async def post(self, user_name: str, server_name: str = "") -> None:
-        """As JupyterHub's, which says 201 while the spawner is not the one of before, or cleans up
-        after its start.
+        """As JupyterHub's, which says 201 too early: after a failed start it looks at the spawner
+        of before, and a start that is cleaned up after is no pending start to it.
         """
         await super().post(user_name, server_name)
         if self.get_status() == 201 and self.find_user(user_name).spawners[server_name].pending:
@@ -104,6 +104,9 @@ class Servers(UserServerAPIHandler):
     async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
         note_asker(self, user, server_name)
         return await super().stop_single_user(user, server_name)
+
+
+# Both ask first who may know: JupyterHub's own check comes only after the wait.
 
 
 class Pending(SpawnPendingHandler):

@@ -6,11 +6,11 @@ Run by pytest as root, which writes them beside root's programs and names them i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
-from tests.system.accounts import replaced_file
+from tests.system.accounts import changed, replaced_file
 from tests.system.host import Host, patient
-from tests.system.service import MEDIATOR_TOML
+from tests.system.service import MEDIATOR_TOML, RUN
 
 LAUNCHER = "/usr/local/libexec/unixspawner/server"
 
@@ -63,6 +63,12 @@ def server_program(host: Host, script: str) -> Iterator[None]:
             yield
     finally:
         host.run("rm", "-f", path)
+
+
+def without_sockets(host: Host) -> AbstractContextManager[None]:
+    """The directory in which the hub makes sockets for servers is away."""
+    here, away = f"{RUN}/servers", f"{RUN}/servers.away"
+    return changed(host, ("mv", here, away), ("mv", away, here))
 
 
 @contextmanager

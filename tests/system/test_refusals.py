@@ -17,7 +17,8 @@ from tests.system.database import known_users
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog, is_sudo_rs
-from tests.system.service import AUTHENTICATE, MEDIATOR, MEDIATOR_TOML, RUN, SUDOERS, options
+from tests.system.servers import without_sockets
+from tests.system.service import AUTHENTICATE, MEDIATOR, MEDIATOR_TOML, SUDOERS, options
 from tests.system.sessions import session_with
 from tests.system.test_mediator import begin, end
 
@@ -168,11 +169,6 @@ def _no_process_allowed(host: Host, bob: Account) -> Iterator[None]:
         end(host, one)
 
 
-def _no_directory_for_sockets(host: Host, _bob: Account) -> AbstractContextManager[None]:
-    here, away = f"{RUN}/servers", f"{RUN}/servers.away"
-    return changed(host, ("mv", here, away), ("mv", away, here))
-
-
 AT_SIGN_IN = [
     Refusal("locked", _locked, WRONG),
     Refusal(
@@ -230,7 +226,7 @@ AT_START = [
     ),
     Refusal(
         "no directory for sockets",
-        _no_directory_for_sockets,
+        lambda host, _bob: without_sockets(host),
         "The service cannot make a socket for your server: ask your administrator to run "
         "`unixspawner doctor`.",
     ),

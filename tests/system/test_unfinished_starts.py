@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from tests.system import parts, service
-from tests.system.accounts import Accounts, changed, processes
+from tests.system.accounts import Accounts, processes
 from tests.system.browserless import Browserless, text_of
 from tests.system.database import server_tokens
 from tests.system.ends import assert_nothing_is_left, commands, is_over, no_server
@@ -19,7 +19,7 @@ from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.logs import HubLog
 from tests.system.parts import HUB, PROXY
-from tests.system.servers import SILENT, server_program
+from tests.system.servers import SILENT, server_program, without_sockets
 from tests.system.sessions import held_sessions
 
 
@@ -101,14 +101,10 @@ CLEANS_UP_SLOWLY = WAITS.replace("pre_spawn_hook", "post_stop_hook").replace(": 
 
 
 def test_who_asks_while_it_is_cleaned_up_after_hears_why_it_failed(
-    host: Host, accounts: Accounts, alice: Browserless
+    host: Host, alice: Browserless
 ) -> None:
     gate = f"{service.RUN}/wait"
-    here, away = f"{service.RUN}/servers", f"{service.RUN}/servers.away"
-    with (
-        parts.configured(host, CLEANS_UP_SLOWLY),
-        changed(host, ("mv", here, away), ("mv", away, here)),
-    ):
+    with parts.configured(host, CLEANS_UP_SLOWLY), without_sockets(host):
         host.as_account(service.options(host).hub_account, "touch", gate)
         ask_for_a_server(alice)
         wait_for("the stop", lambda: alice.servers("alice")[""]["pending"] == "stop")
