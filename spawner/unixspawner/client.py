@@ -10,8 +10,8 @@ import fcntl
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from unixspawner_mediator import protocol
 from unixspawner_mediator.limits import PROFILE_VARIABLE
@@ -39,6 +39,8 @@ from .waiting import readable, reap_later
 SUDO_OUTPUT = 4096  # octets of standard error that we keep
 PATIENCE = 60.0  # seconds for a reply: a name service or a home that hangs must not hang the hub
 EXAMINE_PATIENCE = 5.0
+SILENCES = 2  # sudos without a word that are followed by another one
+_Answer = TypeVar("_Answer")
 
 
 class Launch(NamedTuple):
@@ -60,11 +62,15 @@ async def request_start(
     Raises:
         AskError: refused by sudo or the mediator, or failed.
     """
-    sudo = _sudo(sudo_command, profile)
-    with _status_pipe() as (status, writer), sudo as (process, channel, output):
-        with channel, writer:
-            _send(channel, request, [listener.fileno(), writer.fileno()])
-        return Launch(await _started(status, output), process)
+
+    async def start() -> Launch:
+        sudo = _sudo(sudo_command, profile)
+        with _status_pipe() as (status, writer), sudo as (process, channel, output):
+            with channel, writer:
+                _send(channel, request, [listener.fileno(), writer.fileno()])
+            return Launch(await _started(status, output), process)
+
+    return await _until_it_speaks(start)
 
 
 async def request_stop(sudo_command: list[str], request: StopRequest) -> Stopped:
@@ -117,15 +123,34 @@ async def _ask_authenticate(
 async def _ask(sudo_command: list[str], request: Request, patience: float | None = None) -> Reply:
     """One request and one reply over the same channel."""
     seconds = PATIENCE if patience is None else patience
-    with _sudo(sudo_command) as (process, channel, output), channel:
-        _send(channel, request)
+
+    async def ask() -> Reply:
+        with _sudo(sudo_command) as (process, channel, output), channel:
+            _send(channel, request)
+            try:
+                async with asyncio.timeout(seconds):
+                    data = await _read_datagram(channel)
+                    await _exited(process)
+            except TimeoutError:
+                raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {seconds} s") from None
+            return _understand(data, output)
+
+    return await _until_it_speaks(ask)
+
+
+async def _until_it_speaks(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """The answer of `ask`, which is asked again where sudo ends without a word: nothing runs then.
+
+    sudo-rs 0.2.5 loses the reason one time in thirty when it cannot run what it is to run: the
+    end of its child may come before the child's report, and then it reads no more.
+    """
+    for _ in range(SILENCES):
         try:
-            async with asyncio.timeout(seconds):
-                data = await _read_datagram(channel)
-                await _exited(process)
-        except TimeoutError:
-            raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {seconds} s") from None
-        return _understand(data, output)
+            return await ask()
+        except AskError as error:
+            if error.code != sudo_words.SILENT[0]:
+                raise
+    return await ask()
 
 
 def _send(channel: socket.socket, request: Request, descriptors: Sequence[int] = ()) -> None:

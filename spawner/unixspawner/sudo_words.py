@@ -2,6 +2,7 @@
 
 sudo has one exit status for all of it, so its own words are looked at: those of sudo 1.9 and, where
 they differ, of sudo-rs. What is not recognised is taken for a refusal, and the log has the words.
+A refusal always has some.
 """
 
 import re
@@ -17,6 +18,11 @@ MISSING = (
     "sudo-missing",
     "The hub is not allowed to start servers on this machine: "
     "ask your administrator to run `unixspawner doctor`.",
+)
+SILENT = (
+    "sudo-silent",
+    "A program of this service could not be run, and why is not known: try again, and if it "
+    "stays, ask your administrator to run `unixspawner doctor`.",
 )
 _MEANINGS = (
     (r"prlimit: failed to execute", MISSING),
@@ -66,6 +72,8 @@ _MEANINGS = (
 
 def explain(said: str) -> AskError:
     """The failure that sudo's error output stands for."""
+    if not said:
+        return AskError(*SILENT, "sudo: nothing")
     for pattern, (code, sentence) in _MEANINGS:
         if re.search(pattern, said):
             return AskError(code, sentence, f"sudo: {said}")

@@ -1,6 +1,7 @@
 """What stands in for sudo and the mediator in unit tests: a real process that misbehaves on demand.
 
-Run as `python other_side.py BEHAVIOUR`, with the channel as standard input like the real ones.
+Run as `python other_side.py BEHAVIOUR [FILE]`, with the channel as standard input like the real
+ones. Those that are given the same FILE say nothing the first two times.
 """
 
 import array
@@ -9,6 +10,7 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 IDENTITY = {
@@ -62,6 +64,13 @@ def receive() -> tuple[socket.socket, list[int]]:
     return channel, list(descriptors)
 
 
+def says_nothing(asked: Path) -> bool:
+    """Whether this is the first or second of those that count in this file."""
+    with asked.open("a+b") as file:
+        file.write(b".")
+        return file.tell() < 3
+
+
 def main(behaviour: str) -> None:
     if behaviour == "silent":
         return
@@ -88,4 +97,5 @@ def main(behaviour: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if not any(says_nothing(Path(file)) for file in sys.argv[2:]):
+        main(sys.argv[1])

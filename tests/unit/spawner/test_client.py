@@ -69,7 +69,7 @@ async def test_a_start_is_reported_once_the_program_runs(listener: socket.socket
         ("floods", "bad-reply", "Internal error"),
         ("lies", "bad-reply", "Internal error"),
         ("wrong-kind", "bad-reply", "Internal error"),
-        ("silent", "sudo-refused", "not allowed to start servers"),
+        ("silent", "sudo-silent", "why is not known"),
         ("sudo-says-no", "sudo-refused", "not allowed to start servers"),
     ],
 )
@@ -108,6 +108,21 @@ async def test_a_sudo_that_has_ended_before_it_is_asked_is_heard(
     for refused in (start_refused, stop_refused):
         assert refused.value.code == "sudo-refused"
         assert refused.value.detail.startswith("sudo: sudo: a password is required")
+
+
+async def test_a_sudo_that_ends_without_a_word_is_asked_again(
+    listener: socket.socket, tmp_path: pathlib.Path
+) -> None:
+    """As sudo-rs does now and then where the mediator cannot run, and keeps the reason."""
+    for_start, for_stop, for_ever = (tmp_path / name for name in ("start", "stop", "ever"))
+    with pytest.raises(AskError) as start_refused:
+        await client.request_start([*command("refuses"), str(for_start)], START, listener)
+    stopped = await client.request_stop([*command("stops"), str(for_stop)], STOP)
+    assert (start_refused.value.code, stopped.signalled) == ("no-shell", 2)
+    with pytest.raises(AskError) as silent:
+        await client.request_stop([*command("silent"), str(for_ever)], STOP)
+    assert silent.value.code == "sudo-silent"
+    assert {len(file.read_bytes()) for file in (for_start, for_stop, for_ever)} == {3}
 
 
 async def test_a_missing_sudo_is_a_sentence_too(listener: socket.socket) -> None:
@@ -183,7 +198,7 @@ async def test_a_login_is_answered() -> None:
         ("wrong-kind", "bad-reply"),  # it names somebody else
         ("refuses", "no-shell"),
         ("stops", "bad-reply"),
-        ("silent", "sudo-refused"),
+        ("silent", "sudo-silent"),
         ("nobody-of-that-name", "passwords-unavailable"),
         ("garbage", "bad-reply"),
         ("floods", "bad-reply"),

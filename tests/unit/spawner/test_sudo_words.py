@@ -49,7 +49,6 @@ SESSION = "sudo: policy plugin failed session initialization"
         ("sudo: a password is required", "sudo-refused"),
         ("sudo-rs: I'm sorry jupyterhub. I'm afraid I can't do that", "sudo-refused"),
         ("sudo: /etc/sudoers.d/unixspawner is owned by uid 1001, should be 0", "sudo-refused"),
-        ("", "sudo-refused"),
     ],
 )
 def test_each_failure_of_sudo_has_its_own_sentence(said: str, code: str) -> None:
@@ -57,3 +56,9 @@ def test_each_failure_of_sudo_has_its_own_sentence(said: str, code: str) -> None
     assert error.code == code
     assert "ask" in error.message or "end some" in error.message  # what to do
     assert error.detail == f"sudo: {said}"
+
+
+def test_sudo_without_a_word_is_not_called_a_refusal() -> None:
+    error = explain("")
+    assert error.code == "sudo-silent"
+    assert "not allowed" not in error.message
