@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from tests.system.host import Host, wait_for
 
 MARK = "unixspawner system test"
-# Alone in parentheses, cut to its last letters, is what systemd is about to run.
+# In the control group of the person's manager of services. Alone in parentheses, cut to its last
+# letters, is what systemd is about to run.
 _OF_SYSTEMD = re.compile(
-    r"systemd --user\b|\d \(\S+\)$|\d /usr/lib/systemd/systemd-executor |--systemd-activation"
+    r"/user@\d+\.service(/\S*)? "
+    r"(\S*systemd --user\b|\(\S+\)$|/usr/lib/systemd/systemd-executor |.* --systemd-activation)"
 )
 NAMES = ("alice", "bob", "carol", "mallory")
 
@@ -90,7 +92,7 @@ def remove(host: Host, name: str) -> None:
     wait_for(f"the end of the account {name}", removed)
 
 
-LIST = 'ps -ww -U "$1" -o stat=,pid=,args= || true'  # there may be none
+LIST = 'ps -ww -U "$1" -o stat=,pid=,cgroup:400=,args= || true'  # there may be none
 _END = f'pkill -KILL -U "$1" || true; {LIST}'
 
 
@@ -104,7 +106,8 @@ def end_processes(host: Host, who: str) -> None:
 
 
 def processes(host: Host, who: str) -> list[str]:
-    """The command lines of what runs as an account, or as several, without what is systemd's own.
+    """What runs as an account, or as several, without what is systemd's own: state, pid, control
+    group and command line of each.
 
     `who` is a name or a number, or several with commas in between, as ps has it.
     """
@@ -118,7 +121,8 @@ def of_people(listed: str) -> list[str]:
 
 def _living(listed: str) -> list[str]:
     """Zombies left out."""
-    return [line.strip() for line in listed.splitlines() if not line.startswith("Z")]
+    lines = (" ".join(line.split()) for line in listed.splitlines())
+    return [line for line in lines if not line.startswith("Z")]
 
 
 @contextmanager

@@ -150,7 +150,7 @@ class Soak:
 
     def _children(self) -> int:
         lines = processes(self._host, self._numbers)
-        return len([line for line in lines if line.split(maxsplit=2)[2] in CHILDREN])
+        return len([line for line in lines if line.split(maxsplit=3)[3] in CHILDREN])
 
 
 def left_over(host: Host, people: list[Account]) -> dict[str, int]:
