@@ -11,7 +11,7 @@ from tests.system.database import known_users
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog
-from tests.system.test_refusals import WRONG
+from tests.system.troubles import WRONG
 
 # docs/threats.md: CVE-2026-4631, CVE-2019-14287
 HOSTILE = {

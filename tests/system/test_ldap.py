@@ -28,7 +28,7 @@ from tests.system.logs import HubLog
 from tests.system.people import server_of
 from tests.system.service import number_of_copy, options
 from tests.system.test_name_service import CANNOT_TELL_LINE, WRONG_OR_UNKNOWN, wait_for_looks
-from tests.system.test_refusals import WRONG
+from tests.system.troubles import WRONG
 from tests.system.visits import token_of
 
 PAGE = '<span id="name">mallory</span>'
