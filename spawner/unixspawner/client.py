@@ -38,7 +38,6 @@ from .waiting import readable, reap_later
 
 SUDO_OUTPUT = 4096  # octets of standard error that we keep
 PATIENCE = 60.0  # seconds for a reply: a name service or a home that hangs must not hang the hub
-EXAMINE_PATIENCE = 5.0
 SILENCES = 2  # sudos without a word that are followed by another one
 _Answer = TypeVar("_Answer")
 
@@ -91,7 +90,7 @@ async def request_examine(sudo_command: list[str], request: ExamineRequest) -> E
     Raises:
         AskError: that could not be asked.
     """
-    reply = await _ask_authenticate(sudo_command, request, EXAMINE_PATIENCE)
+    reply = await _ask_authenticate(sudo_command, request)
     if not isinstance(reply, Examined) or reply.verdicts.keys() != set(request.users):
         raise _unexpected(type(reply).__name__)
     return reply
@@ -108,31 +107,28 @@ async def request_authenticate(sudo_command: list[str], request: AuthenticateReq
         raise _unexpected(type(reply).__name__)
 
 
-async def _ask_authenticate(
-    sudo_command: list[str], request: Request, patience: float | None = None
-) -> Reply:
+async def _ask_authenticate(sudo_command: list[str], request: Request) -> Reply:
     """As `_ask`; whom sudo does not know is here the account that checks, and not the person."""
     try:
-        return await _ask(sudo_command, request, patience)
+        return await _ask(sudo_command, request)
     except AskError as error:
         if error.code != "no-account":
             raise
         raise AskError(*PASSWORDS_UNAVAILABLE, error.detail) from None
 
 
-async def _ask(sudo_command: list[str], request: Request, patience: float | None = None) -> Reply:
+async def _ask(sudo_command: list[str], request: Request) -> Reply:
     """One request and one reply over the same channel."""
-    seconds = PATIENCE if patience is None else patience
 
     async def ask() -> Reply:
         with _sudo(sudo_command) as (process, channel, output), channel:
             _send(channel, request)
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(PATIENCE):
                     data = await _read_datagram(channel)
                     await _exited(process)
             except TimeoutError:
-                raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {seconds} s") from None
+                raise AskError("no-answer", _NO_ANSWER_SENTENCE, f"none in {PATIENCE} s") from None
             return _understand(data, output)
 
     return await _until_it_speaks(ask)

@@ -52,6 +52,7 @@ CODES = frozenset(
         "set-id",
         "sudo-missing",
         "sudo-refused",
+        "sudo-silent",
         "system-account",
         "too-many-attempts",
         "too-many-processes",

@@ -1,5 +1,6 @@
 """`authenticate` is asked about locks when there is a reason to, and not oftener."""
 
+import asyncio
 import logging
 import time
 
@@ -21,9 +22,12 @@ class Other:
         self.asked: list[list[str]] = []
         self.word: Verdict = "open"
         self.fails = False
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def request_examine(self, _command: list[str], request: ExamineRequest) -> Examined:
         self.asked.append(request.users)
+        await self.answers.wait()
         if self.fails:
             raise AskError("no-answer", "Too long.")
         return Examined(dict.fromkeys(request.users, self.word))
@@ -95,6 +99,40 @@ async def test_a_failure_says_nothing_about_anybody_and_is_not_repeated_at_once(
     assert [record.getMessage() for record in caplog.records] == [
         "Locks and expiries cannot be seen: no-answer: Too long. ()"
     ]
+
+
+# Without the clock above, which asyncio would wait by as well.
+
+
+async def test_an_answer_that_comes_late_is_there_the_next_time(
+    other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined = Examination(["sudo"], logging.getLogger("test-examination"))
+    other.answers.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(examination, "PATIENCE", 0.01)
+        for _ in range(3):
+            assert await examined.verdicts(ALICE, UNCHANGED, True) == {}
+    other.word = "locked"
+    other.answers.set()
+    assert await examined.verdicts(ALICE, UNCHANGED, False) == {"alice": "locked"}
+    assert other.asked == [["alice"]]
+
+
+async def test_an_answer_from_before_a_change_is_asked_for_again(
+    other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined = Examination(["sudo"], logging.getLogger("test-examination"))
+    other.answers.clear()
+    other.word = "locked"
+    with monkeypatch.context() as patch:
+        patch.setattr(examination, "PATIENCE", 0.01)
+        await examined.verdicts(ALICE, UNCHANGED, False)
+    other.answers.set()
+    assert await examined.verdicts(ALICE, CHANGED, False) == {}  # she was unlocked meanwhile
+    other.word = "open"
+    assert await examined.verdicts(ALICE, CHANGED, False) == {"alice": "open"}
+    assert other.asked == [["alice"]] * 2
 
 
 async def test_many_people_are_several_requests(examined: Examination, other: Other) -> None:
