@@ -26,12 +26,14 @@ from .signing import Signer
 from .xsrf import token_for
 
 
-def incoming(request: Request) -> Incoming:
+# Coroutines, since FastAPI would take a thread for each of them otherwise: an account that may not
+# have one more is still to be told so.
+async def incoming(request: Request) -> Incoming:
     value: Incoming = request.scope[REQUEST_KEY]
     return value
 
 
-def signed_in(request: Request) -> Session:
+async def signed_in(request: Request) -> Session:
     value: Session = request.scope[SESSION_KEY]
     return value
 
@@ -74,4 +76,4 @@ def own_application(
 
 
 async def _refuse(request: Request, error: Exception) -> Reply:
-    return for_error(incoming(request), error)
+    return for_error(await incoming(request), error)

@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager
 import httpx
 import pytest
 from tests.system.accounts import Accounts, changed
-from tests.system.applications import ask_now, shelf
+from tests.system.applications import ask, shelf
 from tests.system.browserless import Browserless, login_error, text_of
 from tests.system.database import known_users
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.logs import HubLog, SudoLog, is_sudo_rs
+from tests.system.people import servers_of
 from tests.system.service import options
 from tests.system.troubles import (
     AT_SIGN_IN,
@@ -161,7 +162,23 @@ def test_where_sudo_passes_over_a_bound_on_processes_it_is_said_of_applications(
         alice = browser()
         with no_process_allowed(host, accounts.alice):
             assert '<span id="name">alice</span>' in alice.sign_in(accounts.alice).text
-            assert TOO_MANY_PROCESSES in text_of(ask_now(alice, "alice", "lab/").text)
+            assert TOO_MANY_PROCESSES in text_of(ask(alice, "alice", "lab/").text)
+
+
+def test_a_server_that_may_begin_no_process_any_more_goes_on_and_says_so(
+    host: Host, accounts: Accounts, browser: OpenBrowser
+) -> None:
+    """Its first page as well, which looks at the account, the home and the hub."""
+    alice = browser()
+    alice.sign_in_only(accounts.alice)
+    alice.fetch("POST", "hub/api/users/alice/server")
+    assert [event.ready for event in alice.progress("alice")][-1]
+    (server,) = servers_of(host, "alice")
+    bound = ("prlimit", f"--pid={server.pid}", "--nproc=0")
+    with shelf(host) as apps, apps.program("lab"):
+        host.run("runuser", "-u", "alice", "--", *bound)
+        assert '<span id="name">alice</span>' in alice.go("user/alice/").text
+        assert TOO_MANY_PROCESSES in text_of(ask(alice, "alice", "lab/").text)
 
 
 @pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
