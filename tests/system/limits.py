@@ -45,6 +45,18 @@ def limits_file(host: Host, accounts: Accounts, text: str) -> Iterator[None]:
                 host.run("sh", "-ec", _TAKE_BACK, "sh", *slices)
 
 
+@contextmanager
+def bound_on_processes(host: Host, name: str, number: int) -> Iterator[None]:
+    """RLIMIT_NPROC of whatever session of the account opens meanwhile, threads counted."""
+    path = "/etc/security/limits.d/unixspawner-test.conf"
+    line = f"{name} hard nproc {number}\n"
+    host.run("install", "-m", "0644", "/dev/stdin", path, stdin=line)
+    try:
+        yield
+    finally:
+        host.run("rm", path)
+
+
 def slice_of(account: Account) -> str:
     return f"user-{account.uid}.slice"
 

@@ -26,6 +26,15 @@ def out_of_the_group(host: Host, person: Account) -> AbstractContextManager[None
     return changed(host, leave, join)
 
 
+def locked(host: Host, person: Account) -> AbstractContextManager[None]:
+    return changed(host, ("usermod", "-L", person.name), ("usermod", "-U", person.name))
+
+
+def expired(host: Host, person: Account, date: str = "0") -> AbstractContextManager[None]:
+    """`date` is as chage has it: days since 1970, or YYYY-MM-DD."""
+    return changed(host, ("chage", "-E", date, person.name), ("chage", "-E", "-1", person.name))
+
+
 @contextmanager
 def removed(host: Host, person: Account) -> Iterator[None]:
     """The account is made again afterwards, as it was."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from tests.system import parts
@@ -27,7 +28,9 @@ from tests.system.live import (
     PROMISE,
     assert_is_in,
     assert_is_out,
+    expired,
     left,
+    locked,
     lose_sight_of_a_child,
     out_of_the_group,
     removed,
@@ -56,22 +59,11 @@ class Way:
     reason: str
 
 
-def _locked(host: Host, person: Account) -> AbstractContextManager[None]:
-    return changed(host, ("usermod", "-L", person.name), ("usermod", "-U", person.name))
-
-
-def _expired(date: str) -> Leave:
-    def leave(host: Host, person: Account) -> AbstractContextManager[None]:
-        return changed(host, ("chage", "-E", date, person.name), ("chage", "-E", "-1", person.name))
-
-    return leave
-
-
 WAYS = [
     Way("gpasswd -d", out_of_the_group, "left-group"),
-    Way("usermod -L", _locked, "locked"),
-    Way("chage -E 0", _expired("0"), "expired"),
-    Way("chage -E yesterday", _expired(YESTERDAY), "expired"),
+    Way("usermod -L", locked, "locked"),
+    Way("chage -E 0", expired, "expired"),
+    Way("chage -E yesterday", partial(expired, date=YESTERDAY), "expired"),
     Way("userdel -f", removed, "no-account"),
 ]
 

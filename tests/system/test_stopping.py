@@ -19,6 +19,7 @@ from tests.system.database import server_tokens
 from tests.system.ends import assert_nothing_is_left, commands, is_over, no_server, routes
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
+from tests.system.limits import bound_on_processes
 from tests.system.logs import HubLog
 from tests.system.parts import HUB
 from tests.system.people import Process, is_alive, processes_of, servers_of
@@ -161,10 +162,8 @@ exec /usr/local/libexec/unixspawner/server "$@"
 @pytest.fixture
 def few_processes(host: Host) -> Iterator[None]:
     """alice may have sixty processes and threads."""
-    path = "/etc/security/limits.d/unixspawner-test.conf"
-    host.run("install", "-m", "0644", "/dev/stdin", path, stdin="alice hard nproc 60\n")
-    yield
-    host.run("rm", path)
+    with bound_on_processes(host, "alice", 60):
+        yield
 
 
 def test_who_forks_without_end_is_stopped(

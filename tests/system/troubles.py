@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import pytest
 from tests.system.accounts import Account, changed, replaced_file, unknown
 from tests.system.host import Host
+from tests.system.limits import bound_on_processes
+from tests.system.live import expired, locked, out_of_the_group
 from tests.system.logs import is_sudo_rs
 from tests.system.servers import without_sockets
 from tests.system.service import AUTHENTICATE, MEDIATOR, MEDIATOR_TOML, SUDOERS, options
@@ -68,23 +70,9 @@ def _shell(host: Host, bob: Account) -> AbstractContextManager[None]:
     return changed(host, change, ("usermod", "-s", "/bin/bash", bob.name))
 
 
-def _locked(host: Host, bob: Account) -> AbstractContextManager[None]:
-    return changed(host, ("usermod", "-L", bob.name), ("usermod", "-U", bob.name))
-
-
-def _expired(host: Host, bob: Account) -> AbstractContextManager[None]:
-    return changed(host, ("chage", "-E", "0", bob.name), ("chage", "-E", "-1", bob.name))
-
-
 def _password_expired(host: Host, bob: Account) -> AbstractContextManager[None]:
     today = host.run("date", "+%F").out.strip()
     return changed(host, ("chage", "-d", "0", bob.name), ("chage", "-d", today, bob.name))
-
-
-def _not_a_member(host: Host, bob: Account) -> AbstractContextManager[None]:
-    group = options(host).users_group
-    leave, join = ("gpasswd", "-d", bob.name, group), ("usermod", "-aG", group, bob.name)
-    return changed(host, leave, join)
 
 
 def _no_checking_account(host: Host, _bob: Account) -> AbstractContextManager[None]:
@@ -159,13 +147,10 @@ def _mediator_not_executable(host: Host, _bob: Account) -> AbstractContextManage
 def no_process_allowed(host: Host, person: Account) -> Iterator[None]:
     """The kernel counts those that are there when sudo becomes the person."""
     one = begin(host, person.name)
-    path = "/etc/security/limits.d/unixspawner-test.conf"
-    line = f"{person.name} hard nproc 0\n"
-    host.run("install", "-m", "0644", "/dev/stdin", path, stdin=line)
     try:
-        yield
+        with bound_on_processes(host, person.name, 0):
+            yield
     finally:
-        host.run("rm", path)
         end(host, one)
 
 
@@ -191,10 +176,8 @@ def _no_process_for_the_server(host: Host, bob: Account) -> AbstractContextManag
 
 
 AT_SIGN_IN = [
-    Refusal("locked", _locked, WRONG),
-    Refusal(
-        "expired", _expired, "Your account has expired or is disabled: ask your administrator."
-    ),
+    Refusal("locked", locked, WRONG),
+    Refusal("expired", expired, "Your account has expired or is disabled: ask your administrator."),
     Refusal(
         "password expired",
         _password_expired,
@@ -208,7 +191,7 @@ AT_SIGN_IN = [
     ),
     Refusal(
         "not a member",
-        _not_a_member,
+        out_of_the_group,
         "bob is not a member of the group jupyterhub-users: ask your "
         "administrator to run `usermod -aG jupyterhub-users bob`.",
     ),
