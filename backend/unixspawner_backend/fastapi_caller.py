@@ -15,8 +15,11 @@ from fastapi.requests import HTTPConnection
 from .peer import CALLER_KEY, Caller
 
 
-def signed_in(connection: HTTPConnection) -> Caller:
-    """The Caller that CallerMiddleware put there, for HTTP and WebSocket routes alike."""
+async def signed_in(connection: HTTPConnection) -> Caller:
+    """The Caller that CallerMiddleware put there, for HTTP and WebSocket routes alike.
+
+    A coroutine that waits for nothing: FastAPI takes a thread for any other dependency.
+    """
     caller = connection.scope.get(CALLER_KEY)
     if not isinstance(caller, Caller):
         # Fail closed, loudly: somebody forgot app.add_middleware(CallerMiddleware).
