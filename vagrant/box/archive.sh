@@ -5,7 +5,7 @@
 archive() {
 	local uri
 	# shellcheck disable=SC2016  # for apt-get
-	uri=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | sed -n "s/^$1 //p" | sort -u | head -n 1)
+	uri=$(apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' | sed -n "s/^$1|//p" | sort -u | head -n 1)
 	[ -n "$uri" ] || fail "apt knows no archive with the label $1: add it to this machine's sources and run apt-get update."
 	printf '%s\n' "$uri"
 }
