@@ -7,7 +7,7 @@ clone=/vagrant
 cache=/var/cache/unixspawner
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export DEBIAN_FRONTEND=noninteractive
-packages=(ca-certificates curl fish make openssl procps psmisc python3-venv rsync tcsh zsh)
+packages=(ca-certificates curl fish make nfs-kernel-server openssl procps psmisc python3-venv quota rsync tcsh zsh)
 
 fail() {
 	printf 'provision.sh: %s\n' "$1" >&2
@@ -28,6 +28,11 @@ install_packages() {
 	echo "Installing packages: ${missing[*]}"
 	apt-get -qq update
 	apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install "${missing[@]}" >/dev/null
+}
+
+# Tests start them where a home is on an NFS server; nobody else needs them to listen.
+stop_file_servers() {
+	systemctl -q disable --now rpcbind.socket rpcbind nfs-server nfs-blkmap
 }
 
 # The certificates of the host.
@@ -112,6 +117,7 @@ main() {
 	local sudo=$1 port=$2
 	trust_certificates
 	install_packages "${packages[@]}"
+	stop_file_servers
 	[ "$sudo" = sudo ] || "$clone/vagrant/box/sudo-rs"
 	open_root
 	set_up_downloads

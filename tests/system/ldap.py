@@ -1,8 +1,8 @@
 """A real LDAP directory with one person in it, and a real SSSD that asks it.
 
-Run by pytest as root, on a copy of a machine alone (tests/machine): Debian's packages change PAM
-and nsswitch.conf as they do on an administrator's machine. Copies share the network, so both
-daemons have one of their own, with nothing in it but 127.0.0.1.
+Run by pytest as root, on a copy of a machine (tests/machine) or a virtual one alone: Debian's
+packages change PAM and nsswitch.conf as they do on an administrator's machine. Copies share the
+network, so both daemons have one of their own, with nothing in it but 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.system.command import has_ended
 from tests.system.host import Host, wait_for
 from tests.system.live import removed
 from tests.system.name_services import CACHE, PIPES
+from tests.system.service import number_of_copy
 
 PACKAGES = ("slapd", "ldap-utils", "sssd-ldap", "libnss-sss", "libpam-sss")
 ARCHIVES = f"{CACHE}/ldap"
@@ -184,6 +185,14 @@ class Ldap:
     def _change(self, group: str, word: str) -> None:
         text = _CHANGE.format(group=group, word=word, name=self.person.name)
         self.host.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", self.address, stdin=text)
+
+
+def may_install(host: Host) -> bool:
+    """On machines that are there for tests, where an archive of Debian's is reached."""
+    update = ("apt-get", "-qq", "--error-on=any", "update")
+    return bool(number_of_copy()) or (
+        host.reboots and host.run(*update, check=False, timeout=300).status == 0
+    )
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.system.browserless import login_error
 from tests.system.database import query
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
-from tests.system.ldap import OTHER_GROUP, Ldap, directory_of
+from tests.system.ldap import OTHER_GROUP, Ldap, directory_of, may_install
 from tests.system.live import (
     assert_is_in,
     assert_is_out,
@@ -26,7 +26,7 @@ from tests.system.live import (
 )
 from tests.system.logs import HubLog
 from tests.system.people import server_of
-from tests.system.service import number_of_copy, options
+from tests.system.service import options
 from tests.system.test_name_service import CANNOT_TELL_LINE, WRONG_OR_UNKNOWN, wait_for_looks
 from tests.system.troubles import WRONG
 from tests.system.visits import token_of
@@ -38,8 +38,8 @@ LEFT = "event=revoke who=unixspawner whom=mallory outcome=ok reason=left-group"
 @pytest.fixture(scope="module")
 def directory(host: Host, accounts: Accounts) -> Iterator[Ldap]:
     """mallory's account, in LDAP alone, and there the group of those who may use the service."""
-    if not number_of_copy():
-        pytest.skip("slapd and SSSD are installed for it, on copies of a machine alone")
+    if not may_install(host):
+        pytest.skip("slapd and SSSD are installed for it, on machines that are there for tests")
     with directory_of(host, accounts.mallory, options(host).users_group) as directory:
         yield directory
 

@@ -22,7 +22,7 @@ def remote_home(host: Host, accounts: Accounts) -> Iterator[str]:
     """bob's home, which he alone may enter, and in which root may not even look."""
     bob = accounts.bob
     if host.run("sh", "-c", HAS_SERVER, check=False).status != 0:
-        pytest.skip("this machine has no NFS server of the kernel's own: seen with tests/kernel")
+        pytest.skip("this machine has no NFS server of the kernel's own")
     folder = host.run("mktemp", "-d", "/srv/unixspawner-test.XXXXXX").out.strip()
     try:
         host.run("cp", "-aT", bob.home, folder)

@@ -22,7 +22,7 @@ def full(host: Host, accounts: Accounts) -> Iterator[None]:
     """bob's home on a disk of its own, of which he has used all that he may: 1 MiB."""
     bob = accounts.bob
     if host.run("sh", "-c", "command -v setquota", check=False).status != 0:
-        pytest.skip("this machine has no tools for quota: seen with tests/kernel")
+        pytest.skip("this machine has no tools for quota")
     folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
     disk = f"{folder}/disk"
     host.run("sh", "-c", "modprobe loop || true")  # which is a part of the kernel elsewhere
