@@ -23,7 +23,9 @@ from . import lookups
 
 AT_ONCE = 20  # people in one call; more is no quicker
 PATIENCE = 1.5  # seconds for one call: about 75 ms a person
-CHILD_PATIENCE = each_service.PATIENCE + 1
+# Of these seconds services get each_service.PATIENCE, whatever they do; the others are for a
+# machine that needs long to begin a program. With fewer nobody would ever be put out there.
+CHILD_PATIENCE = 30.0
 _CODE = (
     "import sys; sys.path[:0] = [sys.argv[1]]; "
     "from unixspawner_mediator.each_service import main; main()"

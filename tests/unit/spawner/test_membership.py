@@ -1,7 +1,9 @@
 """Yes, no, and cannot tell: what the hub makes of the services' words."""
 
 import os
+import pathlib
 import pwd
+import sys
 import threading
 import time
 
@@ -178,3 +180,15 @@ async def test_what_a_call_raises_is_raised() -> None:
 
     with pytest.raises(KeyError):
         await lookups.call(fail, 1)
+
+
+async def test_on_a_machine_that_needs_seconds_to_begin_a_program_a_no_is_heard(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 3.5\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    nobody = Belief("unixspawner-nobody", 0, frozenset({USERS}))
+    standing = (await Membership(USERS).standings([nobody]))[nobody.name]
+    assert (standing.account, standing.groups[USERS]) == (NO, NO)
