@@ -12,6 +12,12 @@ gc.disable()
 import logging  # noqa: E402
 import os  # noqa: E402
 
+from pydantic import BaseModel, ConfigDict  # noqa: E402
+
+# FastAPI's import builds a schema for each of its models of OpenAPI, which nothing here serves. Now
+# each is built when it is used.
+BaseModel.model_config = ConfigDict(defer_build=True)
+
 from .command import main  # noqa: E402
 
 if __name__ == "__main__":
