@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.system import command, machines, service
 from tests.system.accounts import NAMES, Accounts, create, end_processes, remove
+from tests.system.applications import Shelf, shelf
 from tests.system.browserless import Browserless
 from tests.system.command import StartProcess
 from tests.system.host import Host, wait_for
@@ -92,6 +93,21 @@ def browser(host: Host) -> Iterator[OpenBrowser]:
     yield open_browser
     for each in opened:
         each.__exit__()
+
+
+@pytest.fixture
+def alice(accounts: Accounts, browser: OpenBrowser) -> Browserless:
+    """alice, with a server."""
+    person = browser()
+    person.sign_in(accounts.alice)
+    return person
+
+
+@pytest.fixture
+def apps(host: Host) -> Iterator[Shelf]:
+    """A folder of applications, for as long as the test takes."""
+    with shelf(host) as each:
+        yield each
 
 
 @pytest.fixture

@@ -35,13 +35,6 @@ def _quick(host: Host, accounts: Accounts, administrator: Browserless) -> Iterat
         yield
 
 
-@pytest.fixture
-def alice(accounts: Accounts, browser: OpenBrowser) -> Browserless:
-    person = browser()
-    person.sign_in(accounts.alice)
-    return person
-
-
 def test_an_idle_server_ends_and_a_used_one_does_not(
     host: Host, accounts: Accounts, alice: Browserless, browser: OpenBrowser, hub_log: HubLog
 ) -> None:

@@ -20,6 +20,7 @@ from tests.system.limits import (
 )
 from tests.system.people import is_alive, server_of
 from tests.system.ssh import signed_in
+from tests.system.troubles import TOO_MANY_PROCESSES
 
 TOLD = "MiB of memory that you may use were used up"
 
@@ -137,7 +138,6 @@ except BlockingIOError:
     pass
 time.sleep(1000)
 """
-TOO_MANY = "You run as many processes as you may already: end some of them"
 
 
 def test_who_runs_too_many_processes_is_refused_more_and_told(
@@ -157,10 +157,10 @@ def test_who_runs_too_many_processes_is_refused_more_and_told(
         with signed_in(machine, accounts.alice, "python3", "-I", "-c", FILLING):
             wait_for("as many as may be", lambda: tasks_of(machine, accounts.alice) == "64")
             assert alice.fetch("GET", "user/alice/whoami").json()["name"] == "alice"
-            assert TOO_MANY in ask_now(alice, "alice", "lab/").text
+            assert TOO_MANY_PROCESSES in ask_now(alice, "alice", "lab/").text
             alice.go("hub/spawn/alice/second")
             said = " ".join(event.message for event in alice.progress("alice", "second"))
-            assert TOO_MANY in said
+            assert TOO_MANY_PROCESSES in said
         press(alice, "alice", "lab", "restart")
         assert facts(alice, "alice", "lab/")["pid"]
 

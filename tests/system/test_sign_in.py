@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from tests.system.accounts import Accounts, processes
-from tests.system.ailments import appended
+from tests.system.breakages import appended
 from tests.system.browserless import Browserless, login_error, text_of
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for

@@ -17,7 +17,6 @@ from tests.system import parts, service
 from tests.system.accounts import Accounts, processes
 from tests.system.browserless import Browserless
 from tests.system.database import query, server_tokens
-from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, become, patient, wait_for
 from tests.system.logs import HubLog, SudoLog
 from tests.system.parts import HUB, PROXY, open_websocket
@@ -28,14 +27,6 @@ ENDS = [
     for number in ("TERM", "KILL")
     for which in ((HUB,), (PROXY,), (HUB, PROXY))
 ]
-
-
-@pytest.fixture
-def alice(accounts: Accounts, browser: OpenBrowser) -> Browserless:
-    """alice, with a server."""
-    person = browser()
-    person.sign_in(accounts.alice)
-    return person
 
 
 def is_served(person: Browserless, name: str = "alice") -> bool:

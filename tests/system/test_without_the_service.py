@@ -14,16 +14,12 @@ from tests.system import service
 from tests.system.accounts import Account, Accounts, processes
 from tests.system.browserless import Browserless
 from tests.system.certificates import CHAIN, certificate
+from tests.system.documented import Documented
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.people import servers_of
 from tests.system.service import Options, options
-from tests.system.test_documented_commands import (
-    NO_TLS_COMMAND,
-    RUN_ELSEWHERE,
-    TLS_COMMAND,
-    Documented,
-)
+from tests.system.test_documented_commands import NO_TLS_COMMAND, RUN_ELSEWHERE, TLS_COMMAND
 
 pytestmark = pytest.mark.last
 STATE = "/var/lib/unixspawner"
