@@ -140,6 +140,9 @@ def plan_release(context: Context) -> list[Change]:
     if not release.is_complete(context.release):
         build = functools.partial(release.build, context.source, context.release)
         changes.append(Change(f"build {context.release} (takes a while)", build))
+    elif release.noted_source(context.release) != str(context.source):
+        note = functools.partial(release.note_source, context.source, context.release)
+        changes.append(Change(f"note that {context.release} is from {context.source}", note))
     if not release.is_current(context.release):
         point = functools.partial(release.make_current, context.release)
         changes.append(Change(f"make it the current release, {paths.CURRENT}", point))

@@ -77,8 +77,20 @@ def build(source: Path, release: Path) -> None:
     _install_python(source, release)
     _install_node(source, release)
     system.run([str(release / "bin/python"), "-m", "compileall", "-q", "-j0", str(release / "lib")])
+    note_source(source, release)
+
+
+def note_source(source: Path, release: Path) -> None:
+    """Stamp a release that is complete, with the clone that it is from."""
     stamp = json.dumps({"release": release.name, "python": PYTHON, "source": str(source)}) + "\n"
     system.write_file(release / _STAMP, stamp.encode(), 0o644, 0, 0)
+
+
+def noted_source(release: Path) -> str:
+    """The clone that a release is from; empty when it does not say."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return str(json.loads(system.read_text(release / _STAMP) or "").get("source", ""))
+    return ""
 
 
 def _install_python(source: Path, release: Path) -> None:
@@ -127,11 +139,9 @@ def current() -> Path | None:
 
 def installer() -> str:
     """The command that puts right what is ours: in the clone that the current release is from."""
-    text = system.read_text(CURRENT / _STAMP)
-    with contextlib.suppress(ValueError, TypeError, AttributeError):
-        command = Path(str(json.loads(text or "").get("source", ""))) / "install"
-        if command.is_absolute() and command.exists():
-            return shlex.quote(str(command))
+    command = Path(noted_source(CURRENT)) / "install"
+    if command.is_absolute() and command.exists():
+        return shlex.quote(str(command))
     return "./install   # in the clone"
 
 

@@ -6,12 +6,14 @@ Run as root.
 from __future__ import annotations
 
 import pytest
-from tests.system import service
+from tests.system import command, service
 from tests.system.accounts import Accounts
+from tests.system.breakages import gone
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host
 from tests.system.people import is_alive, server_of
 from tests.system.service import options
+from tests.system.sessions import SESSION_STACK
 
 # Everything that an installation consists of; neither state nor logs, which change by themselves.
 INSTALLED = (
@@ -50,6 +52,22 @@ def test_a_second_run_changes_nothing_and_disturbs_nobody(
     assert hub_process(host) == hub
     assert is_alive(host, server)
     assert alice.fetch("GET", "user/alice/whoami").json()["name"] == "alice"
+
+
+def test_cures_name_the_clone_of_the_last_installation(host: Host) -> None:
+    """Also where nothing had to be built, because only the clone has moved."""
+    folder = host.run("mktemp", "-d", "/var/tmp/unixspawner-test.XXXXXX").out.strip()
+    moved = f"{folder}/clone"
+    try:
+        host.run("cp", "-R", host.clone, moved)
+        host.run(f"{moved}/install", timeout=service.INSTALL_DEADLINE)
+        with gone(SESSION_STACK)(host):
+            assert f"{moved}/install" in {each.cure for each in command.findings(host)}
+    finally:
+        service.install(host)
+        host.run("rm", "-r", folder)
+    with gone(SESSION_STACK)(host):
+        assert f"{host.clone}/install" in {each.cure for each in command.findings(host)}
 
 
 def test_a_plain_installation_ends_servers_that_nobody_used_for_72_hours(host: Host) -> None:

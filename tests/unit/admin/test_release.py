@@ -65,3 +65,22 @@ def test_everything_locked_has_hashes() -> None:
     pins = [i for i, line in enumerate(lines) if "==" in line]
     assert pins
     assert not [lines[i] for i in pins if "--hash=sha256:" not in lines[i + 1]]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "source"),
+    [
+        (None, ""),
+        ("", ""),
+        ("{", ""),
+        ("[1]", ""),
+        ('{"release": "x"}', ""),
+        ('{"source": "/srv/clone"}', "/srv/clone"),
+    ],
+)
+def test_a_release_says_which_clone_it_is_from(
+    tmp_path: Path, stamp: str | None, source: str
+) -> None:
+    if stamp is not None:
+        (tmp_path / ".complete").write_text(stamp)
+    assert release.noted_source(tmp_path) == source
