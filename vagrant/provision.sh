@@ -7,7 +7,7 @@ clone=/vagrant
 cache=/var/cache/unixspawner
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export DEBIAN_FRONTEND=noninteractive
-packages=(ca-certificates curl fish make nfs-kernel-server openssl procps psmisc python3-venv quota rsync tcsh zsh)
+packages=(ca-certificates curl fish libnss-extrausers make nfs-kernel-server openssl procps psmisc python3-venv quota rsync tcsh zsh)
 
 fail() {
 	printf 'provision.sh: %s\n' "$1" >&2
