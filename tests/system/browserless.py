@@ -148,6 +148,15 @@ class Browserless:
         path = f"hub/spawn/{name}/{server}" if server else f"hub/spawn/{name}"
         return self.until_served(name, server, self.go(path))
 
+    def start_in_vain(self, name: str) -> httpx.Response:
+        """Ask for a server that will not start: the page that says why, at once or after a wait."""
+        answer = self.go(f"hub/spawn/{name}")
+        if answer.url.path.startswith(self.base + "hub/spawn-pending/"):
+            events = list(self.progress(name))
+            assert all(event.failed for event in events[-1:]), events
+            answer = self.go(f"hub/spawn-pending/{name}")
+        return answer
+
     def sign_out(self) -> httpx.Response:
         return self.go("hub/logout")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from tests.system import command, service
 from tests.system.accounts import Accounts
-from tests.system.browserless import Browserless, text_of
+from tests.system.browserless import text_of
 from tests.system.fixtures import OpenBrowser
 from tests.system.host import Host, wait_for
 from tests.system.logs import HubLog
@@ -28,14 +27,6 @@ def drain(host: Host, *message: str) -> str:
     return command.run(host, "drain", *message).out
 
 
-def spawn_page(person: Browserless, name: str) -> httpx.Response:
-    answer = person.go(f"hub/spawn/{name}")
-    if "/hub/spawn-pending/" in answer.url.path:
-        list(person.progress(name))
-        answer = person.go(f"hub/spawn-pending/{name}")
-    return answer
-
-
 def test_the_same_sentence_on_page_api_and_log(
     host: Host, accounts: Accounts, browser: OpenBrowser, hub_log: HubLog
 ) -> None:
@@ -46,7 +37,7 @@ def test_the_same_sentence_on_page_api_and_log(
     )
     alice = browser()
     alice.sign_in_only(accounts.alice)
-    assert SENTENCE in text_of(spawn_page(alice, "alice").text)
+    assert SENTENCE in text_of(alice.start_in_vain("alice").text)
     alice.go("hub/home")
     answer = alice.fetch("POST", "hub/api/users/alice/server")
     if answer.status_code == 202:
@@ -88,7 +79,7 @@ def test_running_servers_go_on_and_can_be_stopped(
     alice.stop("alice")
     wait_for("the end of the server", lambda: not is_alive(host, server))
     default = "The administrator is working on this machine: try again later."
-    assert default in text_of(spawn_page(alice, "alice").text)
+    assert default in text_of(alice.start_in_vain("alice").text)
 
 
 def test_a_drain_holds_over_a_restart_and_shows_in_status_and_doctor(
@@ -98,7 +89,7 @@ def test_a_drain_holds_over_a_restart_and_shows_in_status_and_doctor(
     service.do(host, "restart")
     alice = browser()
     alice.sign_in_only(accounts.alice)
-    assert SENTENCE in text_of(spawn_page(alice, "alice").text)
+    assert SENTENCE in text_of(alice.start_in_vain("alice").text)
     assert command.table(host, "status")["draining"]["message"] == "Kernel update until 18:00"
     lines = command.run(host, "status").out.splitlines()
     (line,) = [line for line in lines if line.startswith("No new servers start since ")]

@@ -121,7 +121,7 @@ def test_a_directory_that_is_down_admits_nobody(
     mallory = browser()
     mallory.sign_in_only(directory.person)
     directory.down()
-    answer = mallory.go("hub/spawn/mallory")
+    answer = mallory.start_in_vain("mallory")
     assert answer.status_code == 500  # nobody's decision
     assert CANNOT_TELL.format("mallory") in text_of(answer.text)
     answer = browser().submit_sign_in("mallory", directory.person.password)

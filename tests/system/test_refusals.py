@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-import httpx
 import pytest
 from tests.system.accounts import Accounts, changed
 from tests.system.applications import ask, shelf
@@ -111,15 +110,6 @@ def test_refused_at_sign_in(
     assert_not_signed_in(bob)
 
 
-def spawn_answer(person: Browserless) -> httpx.Response:
-    """Ask for a server; where that takes longer, wait for it to fail and look at its page."""
-    answer = person.go("hub/spawn/bob")
-    if "/hub/spawn-pending/" in answer.url.path:
-        assert [event.failed for event in person.progress("bob")][-1:] in ([True], [])
-        answer = person.go("hub/spawn-pending/bob")
-    return answer
-
-
 @pytest.mark.promise(4)
 @pytest.mark.parametrize("refusal", AT_START, ids=names(AT_START))
 def test_refused_at_start(
@@ -128,7 +118,7 @@ def test_refused_at_start(
     bob = browser()
     bob.sign_in_only(accounts.bob)
     with refusal.trouble(host, accounts.bob):
-        answer = spawn_answer(bob)
+        answer = bob.start_in_vain("bob")
     assert answer.status_code in (403, 500)
     assert refusal.sentence in text_of(answer.text)
     hub_log.wait_for(refusal.sentence)
@@ -188,7 +178,7 @@ def test_once_the_trouble_is_over_the_same_person_is_served(
     bob = browser()
     bob.sign_in_only(accounts.bob)
     with refusal.trouble(host, accounts.bob):
-        assert spawn_answer(bob).status_code in (403, 500)
+        assert bob.start_in_vain("bob").status_code in (403, 500)
     assert '<span id="name">bob</span>' in bob.start("bob").text
 
 
@@ -234,7 +224,7 @@ def test_an_expired_account_of_the_hub_keeps_nobody_out_or_is_said(
         answer = browser().submit_sign_in("bob", accounts.bob.password)
         assert (answer.status_code, login_error(answer)) == (403, HUB_ACCOUNT_UNUSABLE)
         hub_log.wait_for(HUB_ACCOUNT_UNUSABLE)
-        page = spawn_answer(bob)
+        page = bob.start_in_vain("bob")
     assert page.status_code in (403, 500)
     assert HUB_ACCOUNT_UNUSABLE in text_of(page.text)
 
