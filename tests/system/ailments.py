@@ -34,11 +34,11 @@ from tests.system.breakages import (
     without_the_hubs_account,
 )
 from tests.system.service import MEDIATOR, MEDIATOR_TOML, SUDOERS, without_hub
+from tests.system.sessions import SESSION_STACK
 from tests.system.squatter import squatting
 
 LIBEXEC = "/usr/local/libexec/unixspawner"
 STATE = "/var/lib/unixspawner"
-SESSION = "/etc/pam.d/unixspawner-session"
 EXTRA_RULE = "/etc/sudoers.d/zz_unixspawner_test"
 
 
@@ -200,9 +200,9 @@ AILMENTS = [
     # PAM
     Ailment(
         "no PAM service for sessions",
-        gone(SESSION),
+        gone(SESSION_STACK),
         "failure",
-        f"there is no PAM service {SESSION}",
+        f"there is no PAM service {SESSION_STACK}",
         "INSTALL",
     ),
     Ailment(
@@ -215,10 +215,10 @@ AILMENTS = [
     ),
     Ailment(
         "a PAM module that is not here",
-        appended(SESSION, "session optional pam_of_nobody.so"),
+        appended(SESSION_STACK, "session optional pam_of_nobody.so"),
         "failure",
-        f"{SESSION} names pam_of_nobody.so, which is not on this machine",
-        f"editor {SESSION}   # or install the package that has it",
+        f"{SESSION_STACK} names pam_of_nobody.so, which is not on this machine",
+        f"editor {SESSION_STACK}   # or install the package that has it",
     ),
     # sudo
     Ailment(

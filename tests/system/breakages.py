@@ -12,11 +12,11 @@ import pytest
 from tests.system import parts, service
 from tests.system.accounts import changed, replaced_file
 from tests.system.host import Host
-from tests.system.service import options, without_hub
+from tests.system.service import RUN, options, without_hub
 
 TOKEN = "/var/lib/unixspawner/admin-token"
 CURRENT = "/opt/unixspawner/current"
-SOCKETS = "/run/unixspawner/servers"
+SOCKETS = f"{RUN}/servers"
 
 Break = Callable[[Host], AbstractContextManager[None]]
 

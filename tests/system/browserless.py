@@ -153,7 +153,7 @@ class Browserless:
         answer = self.go(f"hub/spawn/{name}")
         if answer.url.path.startswith(self.base + "hub/spawn-pending/"):
             events = list(self.progress(name))
-            assert all(event.failed for event in events[-1:]), events
+            assert not events or events[-1].failed, events
             answer = self.go(f"hub/spawn-pending/{name}")
         return answer
 
